@@ -1,0 +1,53 @@
+#include "jail/base/err.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+int err_set(struct err *err, int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!err)
+		return -code;
+	err->code = code;
+	va_start(ap, fmt);
+	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
+	va_end(ap);
+	return -code;
+}
+
+int err_errno(struct err *err, const char *fmt, ...)
+{
+	int code = errno ? errno : EIO;
+	va_list ap;
+	int n;
+
+	if (!err)
+		return -code;
+	err->code = code;
+	va_start(ap, fmt);
+	n = vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
+	va_end(ap);
+	if (n >= 0 && (size_t)n < sizeof(err->msg))
+		snprintf(err->msg + n, sizeof(err->msg) - n, ": %s", strerror(code));
+	return -code;
+}
+
+int err_wrap(struct err *err, const char *fmt, ...)
+{
+	char text[sizeof(err->msg)];
+	va_list ap;
+	int n;
+
+	if (!err)
+		return -EIO;
+	memcpy(text, err->msg, sizeof(text));
+	va_start(ap, fmt);
+	n = vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
+	va_end(ap);
+	if (n >= 0 && (size_t)n < sizeof(err->msg))
+		snprintf(err->msg + n, sizeof(err->msg) - n, ": %.*s",
+			 (int)(sizeof(err->msg) - n - 3), text);
+	return err->code ? -err->code : -EIO;
+}

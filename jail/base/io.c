@@ -1,0 +1,183 @@
+#include "jail/base/io.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+
+int io_read_fd(int fd, size_t max, struct buf *out, struct err *err)
+{
+	size_t start = out->len;
+
+	for (;;) {
+		ssize_t n;
+
+		buf_reserve(out, 65536);
+		n = read(fd, out->data + out->len, 65536);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno(err, "read");
+		out->len += n;
+		out->data[out->len] = '\0';
+		if (n == 0)
+			return 0;
+		if (out->len - start > max)
+			return err_set(err, EFBIG, "larger than %zu bytes", max);
+	}
+}
+
+int io_read_file(int dirfd, const char *path, size_t max, struct buf *out, struct err *err)
+{
+	auto_close int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return err_errno(err, "%s", path);
+	if (io_read_fd(fd, max, out, err) < 0)
+		return err_wrap(err, "%s", path);
+	return 0;
+}
+
+int io_write_all(int fd, const void *data, size_t len)
+{
+	const char *p = data;
+
+	while (len) {
+		ssize_t n = write(fd, p, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		p += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int io_write_atomic(int dirfd, const char *path, const void *data, size_t len, mode_t mode,
+		    struct err *err)
+{
+	auto_free char *tmp = str_printf("%s.tmp-%d", path, (int)getpid());
+	auto_close int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+	int r;
+
+	if (fd < 0)
+		return err_errno(err, "create %s", tmp);
+	r = io_write_all(fd, data, len);
+	if (r == 0 && close(take_fd(fd)) < 0)
+		r = -errno;
+	if (r == 0 && renameat(dirfd, tmp, dirfd, path) < 0)
+		r = -errno;
+	if (r < 0) {
+		unlinkat(dirfd, tmp, 0);
+		return err_set(err, -r, "write %s: %s", path, strerror(-r));
+	}
+	return 0;
+}
+
+int io_mkdirs(const char *path, mode_t mode, struct err *err)
+{
+	auto_free char *p = xstrdup(path);
+
+	for (char *s = p + 1;; s++) {
+		char c = *s;
+
+		if (c && c != '/')
+			continue;
+		*s = '\0';
+		if (mkdir(p, mode) < 0 && errno != EEXIST)
+			return err_errno(err, "create folder %s", p);
+		if (!c)
+			return 0;
+		*s = c;
+	}
+}
+
+int io_remove_tree(int dirfd, const char *path, struct err *err)
+{
+	auto_closedir DIR *d = NULL;
+	struct dirent *e;
+	int fd;
+
+	if (unlinkat(dirfd, path, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return err_errno(err, "remove %s", path);
+	fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(err, "remove %s", path);
+	d = fdopendir(fd);
+	if (!d) {
+		close(fd);
+		return err_errno(err, "remove %s", path);
+	}
+	while ((e = readdir(d))) {
+		if (str_eq(e->d_name, ".") || str_eq(e->d_name, ".."))
+			continue;
+		if (io_remove_tree(fd, e->d_name, err) < 0)
+			return err_wrap(err, "%s", path);
+	}
+	if (unlinkat(dirfd, path, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return err_errno(err, "remove %s", path);
+	return 0;
+}
+
+static uint64_t tree_size_at(int dirfd, const char *path)
+{
+	auto_closedir DIR *d = NULL;
+	struct dirent *e;
+	struct stat st;
+	uint64_t sum;
+	int fd;
+
+	if (fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	sum = (uint64_t)st.st_blocks * 512;
+	if (!S_ISDIR(st.st_mode))
+		return sum;
+	fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return sum;
+	d = fdopendir(fd);
+	if (!d) {
+		close(fd);
+		return sum;
+	}
+	while ((e = readdir(d)))
+		if (!str_eq(e->d_name, ".") && !str_eq(e->d_name, ".."))
+			sum += tree_size_at(fd, e->d_name);
+	return sum;
+}
+
+uint64_t io_tree_size(const char *path)
+{
+	return tree_size_at(AT_FDCWD, path);
+}
+
+bool io_exists(const char *path)
+{
+	return access(path, F_OK) == 0;
+}
+
+int io_lock_file(const char *path, enum io_lock how, struct err *err)
+{
+	auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+	if (fd < 0)
+		return err_errno(err, "lock %s", path);
+	while (flock(fd, LOCK_EX | (how == IO_LOCK_TRY ? LOCK_NB : 0)) < 0) {
+		if (errno != EINTR)
+			return err_errno(err, "lock %s", path);
+	}
+	return take_fd(fd);
+}
+
+int64_t io_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}

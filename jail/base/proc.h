@@ -1,0 +1,29 @@
+/*
+ * proc.h - start helper programs by posix_spawn(3) and collect what they say.
+ */
+#ifndef BASE_PROC_H
+#define BASE_PROC_H
+
+#include <sys/types.h>
+
+#include "jail/base/err.h"
+#include "jail/base/str.h"
+
+/*
+ * Start argv (argv[0] searched in PATH) with these descriptors as 0, 1, 2 (-1: /dev/null for 0, and
+ * inherited for 1 and 2). Signals are reset to their defaults. Returns the pid, or a negative
+ * errno. The caller reaps it.
+ */
+pid_t proc_spawn(char *const argv[], int in, int out, int errfd, struct err *err);
+
+/*
+ * Run argv to its end. Its stdout (at most 64 MiB) is appended to out unless out is NULL, its
+ * stderr (at most 64 KiB kept) to errout unless NULL. Returns the wait status as a shell would say
+ * it (exit code, or 128+signal), or a negative errno when it could not be run or said too much.
+ */
+int proc_run(char *const argv[], struct buf *out, struct buf *errout, struct err *err);
+
+/* 0..255 of a wait status: the exit code, or 128+signal. */
+int proc_exit_code(int wait_status);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * cache.h - where things are kept between runs.
+ *
+ * $LAB_CACHE, else $XDG_CACHE_HOME/jail-lab, else ~/.cache/jail-lab:
+ *	apt/       indexes of suites (InRelease, Packages), by suite and architecture
+ *	debs/      downloaded packages, named by SHA-256
+ *	kernels/   NAME-VERSION-ARCH/ {image, config, modules/, meta.json}
+ *	images/    guest images, named by the hash of their inputs
+ *	virt/      libvirt's embedded root, with its capabilities cache
+ *	accel.json what probe guests showed
+ */
+#ifndef LAB_CACHE_H
+#define LAB_CACHE_H
+
+#include "jail/base/err.h"
+#include "jail/base/str.h"
+
+/* The folder (created when needed), allocated. sub may be NULL or like "kernels". NULL on failure. */
+char *cache_dir(const char *sub, struct err *err);
+
+/*
+ * Where the project's own files are: kernel-config, vm, scenarios, guest programs. $LAB_HOME, else
+ * found beside the program (a checkout: build/bin/lab; installed: PREFIX/bin/lab with
+ * PREFIX/share/jail-lab). Allocated, NULL on failure.
+ */
+char *home_dir(struct err *err);
+/* The static guest program "agent" or "jail" for an architecture name ("amd64"). Allocated. */
+char *home_guest_program(const char *arch, const char *name, struct err *err);
+
+#endif

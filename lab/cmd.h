@@ -1,0 +1,35 @@
+/*
+ * cmd.h - the subcommands of lab. Each parses its argv, calls one function of floor 3, prints, and
+ * returns the exit code.
+ */
+#ifndef LAB_CMD_H
+#define LAB_CMD_H
+
+#include "jail/base/err.h"
+#include "jail/base/opts.h"
+
+enum { EXIT_MET = 0, EXIT_UNMET = 1, EXIT_USAGE = 2, EXIT_LOST = 3, EXIT_INTERRUPTED = 130 };
+
+int cmd_cache(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
+int cmd_image(int argc, char **argv);
+int cmd_kernel(int argc, char **argv);
+int cmd_list(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_show(int argc, char **argv);
+
+struct cmd_usage {
+	const char *name;  /* "run" */
+	const char *args;  /* "[options] PATH..." */
+	const char *about; /* one or more lines */
+};
+/*
+ * Parse the options of "lab NAME". Returns -1 to go on, else the exit code to return: --help was
+ * printed, or a mistake was reported on stderr.
+ */
+int cmd_options(const struct cmd_usage *usage, const struct opt *table, size_t n, int argc,
+		char **argv, void *args, int *operands);
+/* "lab: text" on stderr, made printable. Returns code. */
+int cmd_fail(int code, const struct err *err);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * kernel.h - a kernel ready to boot: what --kernel names, resolved to files in the cache.
+ *
+ * Trust: files come from the cache, where they only get by way of a checked SHA-256 (pins), or from
+ * the user's own path.
+ */
+#ifndef LAB_KERNEL_H
+#define LAB_KERNEL_H
+
+#include "jail/base/arch.h"
+#include "jail/base/err.h"
+#include "jail/base/kver.h"
+#include "jail/base/str.h"
+
+struct kernel {
+	char *name;	    /* the pin's name ("6.1") or the file's; used in paths of evidence */
+	char *version;	    /* "6.1.176" */
+	struct kver kver;   /* the same, parsed */
+	char *release;	    /* uname -r ("6.1.0-50-cloud-amd64"); NULL when it cannot be known */
+	enum arch arch;
+	char *image;	    /* bzImage (amd64) or Image (arm64), a path */
+	char *modules_dir;  /* .../lib/modules/RELEASE with modules.dep; NULL: none */
+	char *config;	    /* path of its .config; NULL: not known */
+	char *sha256;	    /* of image, hex */
+	char *package;	    /* "linux-image-6.1.0-50-cloud-amd64 6.1.176-1", NULL for files */
+};
+
+/* Called while something is fetched: what ("linux-image-… amd64"), bytes so far and in all (0: unknown). */
+typedef void (*kernel_progress_fn)(void *data, const char *what, uint64_t done, uint64_t total);
+
+/*
+ * All pin names, in kernels.yml's order; *default_name is the one marked default. Strings are the
+ * caller's.
+ */
+int kernel_names(struct strv *names, char **default_name, struct err *err);
+
+/*
+ * Resolve spec (a pin, a version, a path to bzImage/Image/vmlinux or to a .deb) for arch, fetching
+ * what is missing from the cache. offline: never fetch. Returns 0, -ENOENT (unknown name: the text
+ * lists the pins), -ENOTSUP (the pin has no such architecture), or what fetching said. *ret is the
+ * caller's, to be released with kernel_deinit().
+ */
+int kernel_resolve(const char *spec, enum arch arch, bool offline, kernel_progress_fn progress,
+		   void *data, struct kernel *ret, struct err *err);
+
+/* 'y', 'm' or 'n' of an option ("OVERLAY_FS", with or without CONFIG_); '?' when config is not known. */
+char kernel_config_option(const struct kernel *k, const char *option);
+
+void kernel_deinit(struct kernel *k);
+DEFINE_CLEANUP(kernel, kernel_deinit)
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * outcome.h - how one cell went, before anybody judges it.
+ */
+#ifndef LAB_OUTCOME_H
+#define LAB_OUTCOME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "jail/base/str.h"
+
+enum ending {
+	END_EXITED,  /* the payload ended: exit_code or signal */
+	END_TIMEOUT, /* the payload passed its time; the agent killed it: the guest lives */
+	END_PANIC,   /* the guest's kernel panicked */
+	END_HUNG,    /* no progress on channel and console, or the absolute limit */
+	END_GONE,    /* QEMU died or the machine powered off in mid-run */
+	END_NO_BOOT, /* the agent never said HELLO */
+	END_BROKEN,  /* the guest broke the protocol, or the agent or host failed */
+};
+
+struct stream {
+	uint64_t seen, kept; /* bytes; seen > kept: bounded */
+};
+
+struct outcome {
+	enum ending ending;
+	int exit_code; /* -1 unless END_EXITED by exit */
+	int signal;    /* 0 unless ended by one */
+	struct stream out, err, trace, console;
+	char *detail;	   /* one printable line for anything but END_EXITED; NULL: none */
+	struct strv notes; /* printable lines: what was bounded or refused */
+	char *release;	   /* what the guest said of itself; untrusted, made printable */
+	int64_t boot_ms, run_ms, total_ms; /* start to HELLO; JOB to EXIT; all. -1: never got there */
+};
+
+void outcome_deinit(struct outcome *o);
+DEFINE_CLEANUP(outcome, outcome_deinit)
+
+#endif

@@ -1,0 +1,74 @@
+/*
+ * scenario.h - scenarios: YAML text in, a struct out; docs/lab-scenario.5 is the format.
+ *
+ * Pure. Input is untrusted; limits are those of yaml.h. Every mistake is name:line:column: text.
+ */
+#ifndef LAB_SCENARIO_H
+#define LAB_SCENARIO_H
+
+#include "jail/base/arch.h"
+#include "jail/base/err.h"
+#include "jail/base/kver.h"
+#include "jail/base/str.h"
+
+/* Text that must (or with negate must not) occur: a substring, or /regex/ (POSIX extended, per line). */
+struct match {
+	bool regex, negate;
+	char *text; /* without the slashes */
+};
+struct matches {
+	struct match *items;
+	size_t n;
+};
+
+struct expect_file {
+	char *path;	/* of an artefact, relative */
+	bool absent;	/* must not exist */
+	struct matches content;
+};
+
+struct expect {
+	unsigned int line;
+	struct kver_range kernel; /* when: n == 0 holds always */
+	unsigned int archs;	  /* when: bit mask of enum arch; 0 holds always */
+	int exit_code;		  /* -1: not expected in particular */
+	int signal;		  /* 0: none */
+	bool hang;		  /* END_HUNG or END_TIMEOUT is what should happen */
+	struct matches crash;	  /* title of a crash that should happen (n == 0: none) */
+	struct matches out, err, console;
+	struct expect_file *files;
+	size_t n_files;
+};
+
+struct scenario {
+	char *name;    /* path below the folder asked for, without .yml: "userns/overlay" */
+	char *path;    /* the file */
+	char *summary;
+	bool jailed;   /* has a jail: key */
+	struct strv jail_args; /* the options of jail(1) it stands for: "--namespace" "user,mount" … */
+	struct strv argv; /* run: as a list; or "/bin/sh" "-c" TEXT for shell text */
+	struct strv files;     /* relative to the scenario's folder; path_is_inside(). policy too */
+	struct strv packages;
+	struct strv artefacts; /* relative paths in the guest's working folder to bring home */
+	struct strv env;       /* K=V */
+	bool trace;	       /* default true */
+	int64_t timeout_ms;    /* default 30 s */
+	unsigned int memory_mib; /* default 256 */
+	unsigned int archs;	 /* bit mask; default all */
+	struct kver_range requires_kernel;
+	struct strv requires_config;
+	struct expect *expects;
+	size_t n_expects;
+};
+
+/* name: for messages and scenario.path. *ret is the caller's: scenario_deinit(). */
+int scenario_parse(const char *path, const char *text, size_t len, struct scenario *ret,
+		   struct err *err);
+void scenario_deinit(struct scenario *s);
+DEFINE_CLEANUP(scenario, scenario_deinit)
+
+/* The first entry of expect whose when holds; NULL when none does. */
+const struct expect *scenario_expectation(const struct scenario *s, const struct kver *kernel,
+					  enum arch arch);
+
+#endif
