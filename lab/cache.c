@@ -1,0 +1,90 @@
+#include "lab/cache.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include "jail/base/io.h"
+
+char *cache_dir(const char *sub, struct err *err)
+{
+	const char *lab = getenv("LAB_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	auto_free char *base = NULL;
+	char *dir;
+
+	if (lab && *lab)
+		base = xstrdup(lab);
+	else if (xdg && *xdg)
+		base = path_join(xdg, "jail-lab");
+	else if (home && *home)
+		base = path_join(home, ".cache/jail-lab");
+	if (!base || base[0] != '/') {
+		err_set(err, EINVAL, "no folder for the cache: set LAB_CACHE (an absolute path) or HOME");
+		return NULL;
+	}
+	dir = sub ? path_join(base, sub) : xstrdup(base);
+	if (io_mkdirs(dir, 0755, err) < 0) {
+		free(dir);
+		return NULL;
+	}
+	return dir;
+}
+
+/* The folder of the running program, symlinks resolved; NULL on failure. */
+static char *program_dir(struct err *err)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (n < 0) {
+		err_errno(err, "/proc/self/exe");
+		return NULL;
+	}
+	path[n] = '\0';
+	*strrchr(path, '/') = '\0';
+	return xstrdup(path);
+}
+
+char *home_dir(struct err *err)
+{
+	static const char *const beside[] = {"../share/jail-lab", "../.."};
+	const char *home = getenv("LAB_HOME");
+	auto_free char *dir = NULL;
+
+	if (home && *home)
+		return xstrdup(home);
+	dir = program_dir(err);
+	if (!dir)
+		return NULL;
+	for (size_t i = 0; i < array_len(beside); i++) {
+		auto_free char *candidate = path_join(dir, beside[i]);
+		auto_free char *mark = path_join(candidate, "kernel-config/kernels.yml");
+		char *real;
+
+		if (!io_exists(mark))
+			continue;
+		real = realpath(candidate, NULL);
+		if (real)
+			return real;
+	}
+	err_set(err, ENOENT, "the project's files (kernel-config/, vm/) are not beside %s: set LAB_HOME to the folder that holds them",
+		dir);
+	return NULL;
+}
+
+char *home_guest_program(const char *arch, const char *name, struct err *err)
+{
+	auto_free char *home = home_dir(err);
+	auto_free char *dir = home ? program_dir(err) : NULL;
+	auto_free char *installed = NULL, *built = NULL;
+
+	if (!dir)
+		return NULL;
+	built = str_printf("%s/../guest/%s/%s", dir, arch, name);
+	if (io_exists(built))
+		return take_ptr(built);
+	installed = str_printf("%s/guest/%s/%s", home, arch, name);
+	if (io_exists(installed))
+		return take_ptr(installed);
+	err_set(err, ENOENT, "the guest program '%s' for %s is not built: run 'make guest'", name, arch);
+	return NULL;
+}
