@@ -1,7 +1,8 @@
 /*
  * scenario.h - scenarios: YAML text in, a struct out; docs/lab-scenario.5 is the format.
  *
- * Pure. Input is untrusted; limits are those of yaml.h. Every mistake is name:line:column: text.
+ * Pure. Input is untrusted; limits are those of yaml.h and SCENARIO_*. Every mistake is
+ * name:line:column: text. Reading files and naming scenarios is scenario-load.h's.
  */
 #ifndef LAB_SCENARIO_H
 #define LAB_SCENARIO_H
@@ -10,6 +11,13 @@
 #include "jail/base/err.h"
 #include "jail/base/kver.h"
 #include "jail/base/str.h"
+
+enum {
+	SCENARIO_MAX_TIMEOUT_MS = 3600 * 1000,
+	SCENARIO_MIN_MEMORY_MIB = 64,
+	SCENARIO_MAX_MEMORY_MIB = 4096,
+	SCENARIO_MAX_REGEX = 1000, /* bytes */
+};
 
 /* Text that must (or with negate must not) occur: a substring, or /regex/ (POSIX extended, per line). */
 struct match {
@@ -31,7 +39,7 @@ struct expect {
 	unsigned int line;
 	struct kver_range kernel; /* when: n == 0 holds always */
 	unsigned int archs;	  /* when: bit mask of enum arch; 0 holds always */
-	int exit_code;		  /* -1: not expected in particular */
+	int exit_code;		  /* default 0; -1: any, or another end (signal, crash, hang) is named */
 	int signal;		  /* 0: none */
 	bool hang;		  /* END_HUNG or END_TIMEOUT is what should happen */
 	struct matches crash;	  /* title of a crash that should happen (n == 0: none) */
@@ -41,15 +49,19 @@ struct expect {
 };
 
 struct scenario {
-	char *name;    /* path below the folder asked for, without .yml: "userns/overlay" */
-	char *path;    /* the file */
+	char *name;    /* "userns/overlay" (scenario-load.h); scenario_parse() puts the base name */
+	char *path;    /* the file; files are relative to its folder */
 	char *summary;
 	bool jailed;   /* has a jail: key */
 	struct strv jail_args; /* the options of jail(1) it stands for: "--namespace" "user,mount" … */
 	struct strv argv; /* run: as a list; or "/bin/sh" "-c" TEXT for shell text */
 	struct strv files;     /* relative to the scenario's folder; path_is_inside(). policy too */
+	struct scenario_at {
+		unsigned int line, column;
+	} *files_at;	       /* where each of files is written, for messages about it */
 	struct strv packages;
-	struct strv artefacts; /* relative paths in the guest's working folder to bring home */
+	struct strv artefacts; /* relative paths in the guest's working folder to bring home; those
+				* that expect: files: names are among them */
 	struct strv env;       /* K=V */
 	bool trace;	       /* default true */
 	int64_t timeout_ms;    /* default 30 s */
@@ -61,7 +73,11 @@ struct scenario {
 	size_t n_expects;
 };
 
-/* name: for messages and scenario.path. *ret is the caller's: scenario_deinit(). */
+/*
+ * Parse one scenario. path is for messages and scenario.path; nothing is opened. Returns 0 or -EINVAL
+ * (err says path:line:column and what was expected), -E2BIG. *ret is written only on success, and is
+ * the caller's: scenario_deinit().
+ */
 int scenario_parse(const char *path, const char *text, size_t len, struct scenario *ret,
 		   struct err *err);
 void scenario_deinit(struct scenario *s);
