@@ -24,7 +24,8 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointe
 	-Wvla -Wformat=2 -Wno-format-nonliteral -Wundef $(if $(filter 1,$(WERROR)),-Werror)
 BASE_CFLAGS := -std=gnu11 -D_GNU_SOURCE -I. -g $(WARN) -fno-common -fstack-protector-strong
 OPT ?= -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
-SAN_FLAGS := $(if $(filter asan,$(SAN)),-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+comma := ,
+SAN_FLAGS := $(if $(filter asan,$(SAN)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 $(if $(filter-out asan,$(SAN)),$(error SAN=$(SAN): only asan is known))
 
 LAB_PKGS := libvirt libvirt-qemu libxml-2.0 libarchive libcurl jansson libcrypto libelf yaml-0.1
