@@ -2,6 +2,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+
+#include "lab/report.h"
 
 int cmd_fail(int code, const struct err *err)
 {
@@ -29,4 +32,52 @@ int cmd_options(const struct cmd_usage *usage, const struct opt *table, size_t n
 	printf("Usage: lab %s %s\n\n%s\n\nOptions:\n", usage->name, usage->args, usage->about);
 	opts_print(stdout, table, n);
 	return EXIT_MET;
+}
+
+int cmd_load_scenarios(const char *name, char *const *paths, int n, const char *filter,
+		       struct scenario_set *ret)
+{
+	auto_cleanup(strv) mistakes = {0};
+	struct err err = {0};
+
+	if (n < 1) {
+		fprintf(stderr,
+			"lab: no scenario given: name a file or a folder\nTry 'lab %s --help'.\n",
+			name);
+		return EXIT_USAGE;
+	}
+	if (scenario_load(paths, n, filter, ret, &mistakes, &err) == 0)
+		return -1;
+	if (!mistakes.n)
+		return cmd_fail(EXIT_USAGE, &err);
+	for (size_t i = 0; i < mistakes.n; i++) {
+		auto_cleanup(buf) line = {0};
+
+		str_printable(&line, mistakes.items[i], strlen(mistakes.items[i]), 600, false);
+		fprintf(stderr, "%s\n", line.data);
+	}
+	return EXIT_USAGE;
+}
+
+void cmd_print_record(const struct run_record *record, bool json)
+{
+	struct report_style style = {.width = 110};
+	auto_cleanup(buf) text = {0};
+	struct winsize ws;
+
+	if (json) {
+		json_t *j = report_json(record);
+
+		json_dumpf(j, stdout, JSON_INDENT(2));
+		putchar('\n');
+		json_decref(j);
+		return;
+	}
+	if (isatty(STDOUT_FILENO)) {
+		style.colour = !getenv("NO_COLOR");
+		if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_col >= 40)
+			style.width = ws.ws_col;
+	}
+	report_text(&text, record, &style);
+	fputs(text.data, stdout);
 }

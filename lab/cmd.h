@@ -7,6 +7,8 @@
 
 #include "jail/base/err.h"
 #include "jail/base/opts.h"
+#include "lab/result.h"
+#include "lab/scenario-load.h"
 
 enum { EXIT_MET = 0, EXIT_UNMET = 1, EXIT_USAGE = 2, EXIT_LOST = 3, EXIT_INTERRUPTED = 130 };
 
@@ -29,6 +31,14 @@ struct cmd_usage {
  */
 int cmd_options(const struct cmd_usage *usage, const struct opt *table, size_t n, int argc,
 		char **argv, void *args, int *operands);
+/*
+ * Load scenarios for "lab NAME PATH...". Returns -1 to go on, else the exit code: every mistake was
+ * reported on stderr.
+ */
+int cmd_load_scenarios(const char *name, char *const *paths, int n, const char *filter,
+		       struct scenario_set *ret);
+/* A run on stdout: the table and what went wrong, fitted to the terminal; or JSON. */
+void cmd_print_record(const struct run_record *record, bool json);
 /* "lab: text" on stderr, made printable. Returns code. */
 int cmd_fail(int code, const struct err *err);
 

@@ -1,0 +1,268 @@
+#include <signal.h>
+#include <stdio.h>
+
+#include "lab/cmd.h"
+#include "lab/progress.h"
+#include "lab/report.h"
+#include "lab/run.h"
+#include "lab/scenario-load.h"
+
+struct run_args {
+	struct strv kernels, archs;
+	struct run_options options;
+	const char *filter, *accel;
+	unsigned int repeat;
+	bool dry_run, json, quiet, keep_going;
+};
+
+#define ARG(member) offsetof(struct run_args, member)
+
+static const struct opt options[] = {
+	{'k', "kernel", "K[,K...]", OPT_STRV, ARG(kernels),
+	 "kernels: a pin (6.1), a version (6.1.176), a file, or 'all'\n(default: the pin marked "
+	 "default)"},
+	{'a', "arch", "A[,A...]", OPT_STRV, ARG(archs),
+	 "architectures: amd64, arm64, or 'all' (default: this host's)"},
+	{'j', "jobs", "N", OPT_U32, ARG(options.jobs),
+	 "machines at once (default: one for each processor)"},
+	{'t', "timeout", "TIME", OPT_MS, ARG(options.timeout_ms),
+	 "for each scenario, instead of its own (30s, 2m)"},
+	{'n', "repeat", "N", OPT_U32, ARG(repeat), "run each cell N times"},
+	{'f', "filter", "GLOB", OPT_STRING, ARG(filter),
+	 "only scenarios whose name matches ('userns/*')"},
+	{'o', "out", "DIR", OPT_STRING, ARG(options.out),
+	 "the run's folder (default: a new one below " RESULTS_DIR "/)"},
+	{0, "accel", "HOW", OPT_STRING, ARG(accel),
+	 "auto (KVM when a probe guest boots under it), tcg, or kvm"},
+	{'c', "connect", "URI", OPT_STRING, ARG(options.connect),
+	 "libvirt to use (default: its embedded driver; no daemon)"},
+	{0, "offline", NULL, OPT_FLAG, ARG(options.offline),
+	 "fetch nothing: what is not cached is an error"},
+	{0, "dry-run", NULL, OPT_FLAG, ARG(dry_run), "print the plan as JSON and start nothing"},
+	{0, "json", NULL, OPT_FLAG, ARG(json), "print the results as JSON"},
+	{'q', "quiet", NULL, OPT_FLAG, ARG(quiet), "no progress; only the results"},
+	{0, "keep-going", NULL, OPT_FLAG, ARG(keep_going),
+	 "go on after a cell that did not pass (always so)"},
+};
+
+static const struct cmd_usage usage = {
+	"run", "[options] PATH...",
+	"Run the scenarios at or below PATH on every kernel and architecture named, each in a\n"
+	"machine of its own, and judge them. Exit code: 0 every expectation met, 1 one failed,\n"
+	"2 usage or a bad file, 3 a machine was lost, 130 interrupted."};
+
+/* Returns -1 to go on, else the exit code. */
+static int parse_args(struct run_args *a, int argc, char **argv, int *operands)
+{
+	struct err err = {0};
+	int code = cmd_options(&usage, options, array_len(options), argc, argv, a, operands);
+
+	if (code >= 0)
+		return code;
+	if (a->repeat < 1 || a->repeat > 10000)
+		err_set(&err, EINVAL, "--repeat: %u is not between 1 and 10000", a->repeat);
+	if (!a->accel || str_eq(a->accel, "auto"))
+		a->options.accel = ACCEL_AUTO;
+	else if (str_eq(a->accel, "tcg"))
+		a->options.accel = ACCEL_TCG;
+	else if (str_eq(a->accel, "kvm"))
+		a->options.accel = ACCEL_KVM;
+	else
+		err_set(&err, EINVAL, "--accel: '%.40s' is not auto, tcg or kvm", a->accel);
+	return err.code ? cmd_fail(EXIT_USAGE, &err) : -1;
+}
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	run_cancel();
+}
+
+static void catch_signals(void)
+{
+	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+}
+
+static int parse_archs(struct run_args *a, enum arch *ret, size_t *n, struct err *err)
+{
+	if (!a->archs.n)
+		strv_add(&a->archs, arch_name(arch_native()));
+	*n = 0;
+	for (size_t i = 0; i < a->archs.n; i++) {
+		bool all = str_eq(a->archs.items[i], "all");
+		int one = all ? 0 : arch_parse(a->archs.items[i]);
+
+		if (one < 0)
+			return err_set(err, EINVAL,
+				       "unknown architecture '%.40s' (there are amd64, arm64, all)",
+				       a->archs.items[i]);
+		for (int k = all ? 0 : one; k <= (all ? ARCH_COUNT - 1 : one); k++) {
+			size_t seen;
+
+			for (seen = 0; seen < *n && ret[seen] != (enum arch)k; seen++)
+				;
+			if (seen == *n)
+				ret[(*n)++] = k;
+		}
+	}
+	return 0;
+}
+
+/* The kernels asked for, "all" and the default spelled out, each once. */
+static int kernel_specs(const struct run_args *a, struct strv *specs, struct err *err)
+{
+	auto_cleanup(strv) names = {0};
+	auto_free char *normal = NULL;
+	int r = kernel_names(&names, &normal, err);
+
+	if (r < 0)
+		return r;
+	if (!a->kernels.n)
+		strv_add(specs, normal);
+	for (size_t i = 0; i < a->kernels.n; i++) {
+		const char *spec = a->kernels.items[i];
+
+		for (size_t k = 0; str_eq(spec, "all") && k < names.n; k++)
+			if (!strv_has(specs, names.items[k]))
+				strv_add(specs, names.items[k]);
+		if (!str_eq(spec, "all") && !strv_has(specs, spec))
+			strv_add(specs, spec);
+	}
+	return 0;
+}
+
+struct kernel_set {
+	struct kernel *items;
+	size_t n;
+};
+
+static void kernel_set_deinit(struct kernel_set *set)
+{
+	for (size_t i = 0; i < set->n; i++)
+		kernel_deinit(&set->items[i]);
+	free(set->items);
+}
+DEFINE_CLEANUP(kernel_set, kernel_set_deinit)
+
+static int resolve_kernels(struct run_args *a, struct progress *progress, struct kernel_set *ret,
+			   struct err *err)
+{
+	enum arch archs[ARCH_COUNT];
+	auto_cleanup(strv) specs = {0};
+	size_t n_archs;
+	int r = parse_archs(a, archs, &n_archs, err);
+
+	if (r == 0)
+		r = kernel_specs(a, &specs, err);
+	if (r < 0)
+		return r;
+	ret->items = xcalloc(specs.n * n_archs, sizeof(*ret->items));
+	for (size_t k = 0; k < specs.n; k++)
+		for (size_t i = 0; i < n_archs; i++) {
+			r = kernel_resolve(specs.items[k], archs[i], a->options.offline,
+					   progress_fetch, progress, &ret->items[ret->n], err);
+			if (r < 0)
+				return r;
+			ret->n++;
+		}
+	return 0;
+}
+
+static int print_plan(const struct plan *plan)
+{
+	json_t *j = plan_json(plan);
+
+	json_dumpf(j, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(j);
+	return EXIT_MET;
+}
+
+static int print_results(const char *dir, bool json)
+{
+	auto_cleanup(run_record) record = {0};
+	struct totals totals;
+	struct err err = {0};
+
+	if (run_record_load(dir, &record, &err) < 0)
+		return cmd_fail(EXIT_LOST, &err);
+	cmd_print_record(&record, json);
+	report_count(&record, &totals);
+	return report_exit_code(&totals);
+}
+
+/* Kernel mistakes are the caller's (usage); what the network or the disk did is not. */
+static int exit_of(int r)
+{
+	return r == -ENOENT || r == -ENOTSUP || r == -EINVAL || r == -EEXIST ? EXIT_USAGE
+									     : EXIT_LOST;
+}
+
+static int execute(struct run_args *a, struct progress *progress, struct run *run, char **argv,
+		   const struct scenario_set *scenarios, char **dir)
+{
+	auto_cleanup(kernel_set) kernels = {0};
+	auto_cleanup(plan) plan = {0};
+	struct err err = {0};
+	int r = resolve_kernels(a, progress, &kernels, &err);
+
+	if (r < 0) {
+		progress_stop(progress);
+		return cmd_fail(run_cancelled() ? EXIT_INTERRUPTED : exit_of(r), &err);
+	}
+	plan_build(kernels.items, kernels.n, scenarios->items, scenarios->n, a->repeat, &plan);
+	if (a->dry_run) {
+		progress_stop(progress);
+		return print_plan(&plan);
+	}
+	progress_plan(progress, plan.n);
+	catch_signals(); /* until here an interrupt just ends the process: what was fetched is
+			    resumed */
+	r = run_execute(run, &plan, argv, dir, &err);
+	progress_stop(progress);
+	if (r < 0)
+		return cmd_fail(exit_of(r), &err);
+	return EXIT_MET;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	struct run_args a = {.repeat = 1};
+	auto_cleanup(scenario_set) scenarios = {0};
+	auto_free char *dir = NULL;
+	struct progress *progress;
+	struct run_events events;
+	struct run *run = NULL;
+	struct err err = {0};
+	int operands, code = parse_args(&a, argc, argv, &operands);
+
+	if (code < 0)
+		code = cmd_load_scenarios("run", argv + operands, argc - operands, a.filter,
+					  &scenarios);
+	if (code >= 0)
+		goto out;
+	progress = progress_start(a.quiet || a.dry_run, &events);
+	if (!a.dry_run && run_begin(&a.options, &events, &run, &err) < 0) {
+		progress_stop(progress);
+		code = cmd_fail(EXIT_LOST, &err);
+		goto out;
+	}
+	code = execute(&a, progress, run, argv, &scenarios, &dir);
+	run_end(run);
+	if (dir) {
+		int judged = print_results(dir, a.json);
+
+		if (code == EXIT_MET)
+			code = judged;
+	}
+	if (run_cancelled())
+		code = EXIT_INTERRUPTED;
+out:
+	strv_deinit(&a.kernels);
+	strv_deinit(&a.archs);
+	return code;
+}
