@@ -54,7 +54,8 @@ static int read_match(const struct yaml *y, const struct yaml_node *node, const 
 		if (yaml_check_keys(y, node, what, keys, array_len(keys), err) < 0)
 			return -EINVAL;
 		if (!node->n)
-			return yaml_error(y, node, err, "%s: an empty map (write {not: text})", what);
+			return yaml_error(y, node, err, "%s: an empty map (write {not: text})",
+					  what);
 		m->negate = true;
 		node = &node->items[0];
 	}
@@ -62,7 +63,9 @@ static int read_match(const struct yaml *y, const struct yaml_node *node, const 
 		return -EINVAL;
 	len = strlen(text);
 	if (!len)
-		return yaml_error(y, node, err, "%s: an empty text matches everything; to expect no output write /./ under not:",
+		return yaml_error(y, node, err,
+				  "%s: an empty text matches everything; to expect no output write "
+				  "/./ under not:",
 				  what);
 	m->regex = len >= 2 && text[0] == '/' && text[len - 1] == '/';
 	if (!m->regex) {
@@ -97,7 +100,8 @@ static int read_files(const struct yaml *y, const struct yaml_node *node, struct
 		      struct err *err)
 {
 	if (node->kind != YAML_MAP)
-		return yaml_error(y, node, err, "files in an expectation must be a map (path: text)");
+		return yaml_error(y, node, err,
+				  "files in an expectation must be a map (path: text)");
 	e->files = xcalloc(node->n, sizeof(*e->files));
 	for (size_t i = 0; i < node->n; i++) {
 		const struct yaml_node *value = &node->items[i];
@@ -106,7 +110,8 @@ static int read_files(const struct yaml *y, const struct yaml_node *node, struct
 
 		if (!path_is_inside(path))
 			return yaml_error(y, &node->keys[i], err,
-					  "files: '%.80s' must be a path inside the working folder (no '..', no leading '/')",
+					  "files: '%.80s' must be a path inside the working folder "
+					  "(no '..', no leading '/')",
 					  path);
 		e->n_files++;
 		f->path = xstrdup(path);
@@ -141,7 +146,8 @@ static int read_signal(const struct yaml *y, const struct yaml_node *node, int *
 			}
 		}
 	}
-	return yaml_error(y, node, err, "signal must be a name like SIGSEGV, or a number from 1 to 64");
+	return yaml_error(y, node, err,
+			  "signal must be a name like SIGSEGV, or a number from 1 to 64");
 }
 
 static int read_exit(const struct yaml *y, const struct yaml_node *node, int *ret, struct err *err)
@@ -190,8 +196,10 @@ static int read_ending(const struct yaml *y, const struct yaml_node *map, struct
 		if (!node)
 			continue;
 		if (first)
-			return yaml_error(y, node, err, "%s contradicts %s in line %u: it can only end in one way",
-					  ends[i], first_name, first->line);
+			return yaml_error(
+				y, node, err,
+				"%s contradicts %s in line %u: it can only end in one way", ends[i],
+				first_name, first->line);
 		first = node;
 		first_name = ends[i];
 	}
@@ -206,7 +214,8 @@ static int read_ending(const struct yaml *y, const struct yaml_node *map, struct
 		if (yaml_bool(y, node, "hang", &e->hang, err) < 0)
 			return -EINVAL;
 		if (!e->hang)
-			return yaml_error(y, node, err, "hang: false is what every expectation means; remove it");
+			return yaml_error(y, node, err,
+					  "hang: false is what every expectation means; remove it");
 	}
 	return 0;
 }
@@ -214,7 +223,7 @@ static int read_ending(const struct yaml *y, const struct yaml_node *map, struct
 static int read_entry(const struct yaml *y, const struct yaml_node *map, struct expect *e,
 		      struct err *err)
 {
-	static const char *const keys[] = {"when",   "exit",	"signal", "stdout", "stderr",
+	static const char *const keys[] = {"when",    "exit",  "signal", "stdout", "stderr",
 					   "console", "files", "crash",	 "hang"};
 	const struct {
 		const char *name;
@@ -253,7 +262,8 @@ int scenario_read_expects(const struct yaml *y, const struct yaml_node *node, st
 			return -EINVAL;
 		if (i + 1 < n && !yaml_get(&items[i], "when"))
 			return yaml_error(y, &items[i], err,
-					  "an expectation without 'when' always applies: those after it are never reached (put it last)");
+					  "an expectation without 'when' always applies: those "
+					  "after it are never reached (put it last)");
 	}
 	return 0;
 }

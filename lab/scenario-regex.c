@@ -9,7 +9,8 @@
 
 enum { MAX_COST = 50000 };
 
-/* How often glibc copies the operand of the repetition at *p; *p is moved behind it. 0: none is here. */
+/* How often glibc copies the operand of the repetition at *p; *p is moved behind it. 0: none is
+ * here. */
 static unsigned long repetition(const char **p)
 {
 	unsigned long max = 2;
@@ -73,12 +74,14 @@ int scenario_regex_check(const char *regex, struct err *err)
 		return err_set(err, EINVAL, "a regular expression of more than %d bytes",
 			       SCENARIO_MAX_REGEX);
 	if (cost(regex) > MAX_COST)
-		return err_set(err, EINVAL, "a regular expression with too many nested repetitions");
+		return err_set(err, EINVAL,
+			       "a regular expression with too many nested repetitions");
 	r = regcomp(&re, regex, REG_EXTENDED | REG_NOSUB);
 	if (r) {
 		regerror(r, &re, why, sizeof(why));
-		return err_set(err, EINVAL, "'/%.60s/' is not a POSIX extended regular expression: %s",
-			       regex, why);
+		return err_set(err, EINVAL,
+			       "'/%.60s/' is not a POSIX extended regular expression: %s", regex,
+			       why);
 	}
 	regfree(&re);
 	return 0;

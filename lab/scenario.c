@@ -45,7 +45,8 @@ static int add_file(const struct yaml *y, const struct yaml_node *node, const ch
 		return -EINVAL;
 	if (!path_is_inside(path))
 		return yaml_error(y, node, err,
-				  "%s: '%.80s' must be a path inside the scenario's folder (no '..', no leading '/')",
+				  "%s: '%.80s' must be a path inside the scenario's folder (no "
+				  "'..', no leading '/')",
 				  what, path);
 	if (strv_has(&s->files, path))
 		return 0;
@@ -78,8 +79,8 @@ static const char *join(const struct strv *v, struct buf *out)
 static int read_namespaces(const struct yaml *y, const struct yaml_node *node, const char *what,
 			   struct scenario *s, struct err *err)
 {
-	static const char *const known[] = {"user", "mount", "pid", "ipc", "uts", "net", "cgroup",
-					    "time"};
+	static const char *const known[] = {"user", "mount", "pid",    "ipc",
+					    "uts",  "net",   "cgroup", "time"};
 	auto_cleanup(strv) list = {0};
 	auto_cleanup(buf) text = {0};
 
@@ -94,7 +95,8 @@ static int read_namespaces(const struct yaml *y, const struct yaml_node *node, c
 				break;
 		if (k == array_len(known))
 			return yaml_error(y, at, err,
-					  "unknown namespace '%.40s' (known: user, mount, pid, ipc, uts, net, cgroup, time)",
+					  "unknown namespace '%.40s' (known: user, mount, pid, "
+					  "ipc, uts, net, cgroup, time)",
 					  list.items[i]);
 	}
 	if (list.n)
@@ -176,12 +178,18 @@ static int read_jail(const struct yaml *y, const struct yaml_node *node, const c
 		     struct scenario *s, struct err *err)
 {
 	static const struct key keys[] = {
-		{"namespaces", read_namespaces}, {"policy", read_policy},
-		{"uid_map", read_jail_texts},	 {"gid_map", read_jail_texts},
-		{"root", read_jail_text},	 {"ro", read_jail_texts},
-		{"rw", read_jail_texts},	 {"hostname", read_jail_text},
-		{"boottime", read_jail_seconds}, {"monotonic", read_jail_seconds},
-		{"caps", read_caps},		 {"init", read_init},
+		{"namespaces", read_namespaces},
+		{"policy", read_policy},
+		{"uid_map", read_jail_texts},
+		{"gid_map", read_jail_texts},
+		{"root", read_jail_text},
+		{"ro", read_jail_texts},
+		{"rw", read_jail_texts},
+		{"hostname", read_jail_text},
+		{"boottime", read_jail_seconds},
+		{"monotonic", read_jail_seconds},
+		{"caps", read_caps},
+		{"init", read_init},
 	};
 
 	s->jailed = true;
@@ -213,7 +221,8 @@ static int read_run(const struct yaml *y, const struct yaml_node *node, const ch
 	if (yaml_strings(y, node, what, &s->argv, err) < 0)
 		return -EINVAL;
 	if (!s->argv.n || !*s->argv.items[node->kind == YAML_SCALAR ? 2 : 0])
-		return yaml_error(y, node, err, "%s is empty: give shell text, or a program and its arguments",
+		return yaml_error(y, node, err,
+				  "%s is empty: give shell text, or a program and its arguments",
 				  what);
 	return 0;
 }
@@ -275,8 +284,8 @@ static int read_env(const struct yaml *y, const struct yaml_node *node, const ch
 		const char *name = node->keys[i].text;
 
 		if (!*name || strlen(name) > 255 || strchr(name, '='))
-			return yaml_error(y, &node->keys[i], err, "%s: '%.60s' cannot be a variable's name",
-					  what, name);
+			return yaml_error(y, &node->keys[i], err,
+					  "%s: '%.60s' cannot be a variable's name", what, name);
 		if (yaml_string(y, &node->items[i], name, &value, err) < 0)
 			return -EINVAL;
 		strv_addf(&s->env, "%s=%s", name, value);
@@ -332,7 +341,8 @@ static int read_requires_kernel(const struct yaml *y, const struct yaml_node *no
 static bool is_config(const char *name)
 {
 	return *name && strlen(name) <= 128 &&
-	       !name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")];
+	       !name[strspn(name,
+			    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")];
 }
 
 static int read_requires_config(const struct yaml *y, const struct yaml_node *node,
@@ -392,10 +402,12 @@ int scenario_parse(const char *path, const char *text, size_t len, struct scenar
 		   struct err *err)
 {
 	static const struct key keys[] = {
-		{"summary", read_summary},   {"jail", read_jail},	  {"run", read_run},
-		{"files", read_files},	     {"packages", read_packages}, {"artefacts", read_artefacts},
-		{"env", read_env},	     {"trace", read_trace},	  {"timeout", read_timeout},
-		{"memory", read_memory},     {"arch", read_arch},	  {"requires", read_requires},
+		{"summary", read_summary},   {"jail", read_jail},
+		{"run", read_run},	     {"files", read_files},
+		{"packages", read_packages}, {"artefacts", read_artefacts},
+		{"env", read_env},	     {"trace", read_trace},
+		{"timeout", read_timeout},   {"memory", read_memory},
+		{"arch", read_arch},	     {"requires", read_requires},
 		{"expect", read_expect},
 	};
 	auto_cleanup(yaml) y = {0};
@@ -412,7 +424,8 @@ int scenario_parse(const char *path, const char *text, size_t len, struct scenar
 	if (read_keys(&y, &y.root, "a scenario", keys, array_len(keys), &s, err) < 0)
 		return -EINVAL;
 	if (!s.argv.n)
-		return yaml_error(&y, &y.root, err, "no 'run': say what to run (shell text, or a list)");
+		return yaml_error(&y, &y.root, err,
+				  "no 'run': say what to run (shell text, or a list)");
 	add_expected_artefacts(&s);
 	s.path = xstrdup(path);
 	s.name = base_name(path);

@@ -266,7 +266,9 @@ static void judge_other_end(struct judgement *j, const struct expect *e, const s
 {
 	auto_cleanup(buf) line = {0};
 
-	j->verdict = how == HOW_CRASH ? VERDICT_CRASH : how == HOW_HANG ? VERDICT_HANG : VERDICT_LOST;
+	j->verdict = how == HOW_CRASH  ? VERDICT_CRASH
+		     : how == HOW_HANG ? VERDICT_HANG
+				       : VERDICT_LOST;
 	if (how == HOW_CRASH)
 		buf_adds(&line, j->crash_title);
 	else
@@ -301,8 +303,9 @@ static void add_missed_end(struct judgement *j, const struct expect *e, const st
 }
 
 void verdict_judge(const struct expect *expect, const struct outcome *outcome,
-		   struct evidence_text out, struct evidence_text errtext, struct evidence_text console,
-		   const struct evidence_file *files, size_t n_files, struct judgement *ret)
+		   struct evidence_text out, struct evidence_text errtext,
+		   struct evidence_text console, const struct evidence_file *files, size_t n_files,
+		   struct judgement *ret)
 {
 	static const struct expect plain = {.exit_code = 0};
 	const struct expect *e = expect ? expect : &plain;
