@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# make install into an empty folder: what lands there, and that it runs without the checkout.
+# BUILD: the tree that was built.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+n=0
+ok() { # ok NAME COMMAND...: one test, passed when the command succeeds
+	local name=$1 said
+	shift
+	if said=$("$@" 2>&1); then
+		echo "ok $((++n)) - $name"
+	else
+		echo "not ok $((++n)) - $name"
+		printf '# %s\n' "${said//$'\n'/$'\n# '}"
+	fi
+}
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+prefix=$dir/opt/jl
+unset LAB_HOME
+
+modes() { # programs can be executed, the rest can be read, whatever the umask was
+	[[ -z $(find "$prefix/bin" -type f ! -perm -555) && -z $(find "$dir" ! -type l ! -perm -444) ]]
+}
+static() { # static ARCH PROGRAM MACHINE: for that machine, and needs no loader
+	local elf
+	elf=$(readelf -hlW "$prefix/share/jail-lab/guest/$1/$2")
+	[[ $elf == *"$3"* && $elf != *INTERP* ]]
+}
+install() {
+	make --no-print-directory O="$BUILD" DESTDIR="$dir" PREFIX=/opt/jl install
+}
+kernels() {
+	"$prefix/bin/lab" kernel list | grep -q '6\.1'
+}
+scenarios() {
+	"$prefix/bin/lab" list "$prefix/share/jail-lab/scenarios" | grep -q hello
+}
+no_checkout() { # nothing in it points back at where it was built
+	! grep -rlF "$PWD/" "$prefix/share" "$prefix/bin/jail"
+}
+again() {
+	: >"$prefix/share/jail-lab/scenarios/stale.yml"
+	install
+	[[ ! -e $prefix/share/jail-lab/scenarios/stale.yml ]]
+}
+
+echo 1..12
+umask 077
+ok "make install" install
+ok "modes" modes
+ok "agent for amd64" static amd64 agent X86-64
+ok "jail for amd64" static amd64 jail X86-64
+ok "agent for arm64" static arm64 agent AArch64
+ok "jail for arm64" static arm64 jail AArch64
+cd "$dir"
+ok "lab runs" "$prefix/bin/lab" --version
+ok "jail runs" "$prefix/bin/jail" --help
+ok "lab finds its kernels" kernels
+ok "lab reads its scenarios" scenarios
+cd "$OLDPWD"
+ok "nothing points back at the checkout" no_checkout
+ok "a second install replaces the first" again
