@@ -6,20 +6,34 @@
  * to the guardian, which reaps it at once (libvirt waits for a zombie's pid to vanish otherwise).
  * The worker dies: the guardian kills what is left. The guardian dies: QEMU has asked for SIGKILL
  * then (PR_SET_PDEATHSIG, set by guardian_exec_qemu()), and the worker gets SIGTERM. Signals for the
- * terminal's user (INT, TERM, HUP) go to the worker, whose exit code becomes the guardian's.
+ * terminal's user (INT, TERM, HUP) go to the worker, whose exit code becomes the guardian's: sent by
+ * the terminal they reach both; sent to the guardian alone they are handed on.
  */
 #ifndef LAB_GUARDIAN_H
 #define LAB_GUARDIAN_H
+
+#include <sys/types.h>
 
 #include "jail/base/err.h"
 
 /* Call once, early, single-threaded. Returns in the worker only. */
 int guardian_start(struct err *err);
 
+/* The guardian of this process, 0 before guardian_start(). */
+pid_t guardian_pid(void);
+
 /*
- * When lab is started under the name of an emulator (the wrapper that virt.c puts into <emulator>):
- * wait until the guardian is the parent, tie the life to it, exec the real QEMU. Does not return
- * unless argv[0] is no wrapper's name.
+ * A link to QEMU that ends with its guardian: dir/NAME (NAME as QEMU's own) is an executable that
+ * brings in guardian_exec_qemu(), dir/real leads to QEMU. Creates what is missing, replaces what is
+ * not right, leaves the rest untouched: libvirt probes an emulator anew when its file changes.
+ * Returns 0 with *ret the path (allocated), or a negative errno.
+ */
+int guardian_wrap_qemu(const char *dir, const char *qemu, char **ret, struct err *err);
+
+/*
+ * When lab was started by such a wrapper: with LAB_GUARDIAN=PID in the
+ * environment wait until that process is the parent, tie the life to it, and exec the real QEMU;
+ * without it (libvirt asks QEMU what it can do) exec at once. Then it does not return.
  */
 void guardian_exec_qemu(int argc, char **argv);
 

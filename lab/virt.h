@@ -10,26 +10,11 @@
 #ifndef LAB_VIRT_H
 #define LAB_VIRT_H
 
-#include "jail/base/arch.h"
 #include "jail/base/err.h"
-#include "jail/base/str.h"
+#include "lab/domain-xml.h"
 
 struct virt;
 struct virt_machine;
-
-/* What a machine is made of; domain-xml.h turns it into XML. Paths are absolute. */
-struct machine_spec {
-	const char *name; /* unique on this connection */
-	enum arch arch;
-	bool kvm;
-	const char *emulator; /* QEMU's path; NULL: found by architecture */
-	const char *kernel, *initrd;
-	const char *cmdline;
-	const char *disk; /* read-only squashfs or NULL */
-	unsigned int memory_mib, cpus;
-	const char *console; /* file the serial console is written to */
-	const char *channel; /* unix socket (QEMU listens), < 108 bytes */
-};
 
 int virt_open(const char *uri, struct virt **ret, struct err *err);
 void virt_close(struct virt *v); /* NULL is fine; ends what still runs */
