@@ -5,12 +5,20 @@
 #include <stdio.h>
 #include <string.h>
 
-void proto_add_frame(struct buf *out, enum proto_type type, const void *body, size_t len)
+void proto_put_header(uint8_t *to, enum proto_type type, size_t len)
 {
-	uint8_t header[PROTO_HEADER] = {len, len >> 8, len >> 16, len >> 24, type};
-
 	assert(len <= PROTO_MAX_BODY);
 	assert(type > 0 && type < PROTO_TYPES);
+	for (int i = 0; i < 4; i++)
+		to[i] = len >> 8 * i;
+	to[4] = type;
+}
+
+void proto_add_frame(struct buf *out, enum proto_type type, const void *body, size_t len)
+{
+	uint8_t header[PROTO_HEADER];
+
+	proto_put_header(header, type, len);
 	buf_reserve(out, sizeof(header) + len);
 	buf_add(out, header, sizeof(header));
 	buf_add(out, body, len);

@@ -34,19 +34,26 @@ enum proto_type {
 	PROTO_KMSG,  /* text of the kernel's log, one or more whole lines */
 	PROTO_TICK,  /* empty, every PROTO_TICK_MS while a job runs: the guest schedules */
 	PROTO_EXIT,  /* words: exit (0..255) or signal (number); timeout=1 when the agent killed it for
-			its timeout_ms; wall_ms, user_ms, system_ms, max_rss_kib */
+			its timeout_ms; wall_ms, user_ms, system_ms, max_rss_kib; stdout_seen,
+			stderr_seen, strace_seen (bytes, those not sent too); note… (text: what was
+			left out and why) */
 	PROTO_ERROR, /* text: the agent could not do what was asked (step: reason); the job is over */
 	/* both directions: a file, in order FILE, DATA…, FILE_END */
 	PROTO_FILE,	/* words: path (path_is_inside()), mode (octal), size (bytes, a hint) */
 	PROTO_DATA,	/* bytes */
 	PROTO_FILE_END, /* empty */
 	/* host to guest */
-	PROTO_JOB,    /* words: argv…, env… (K=V), cwd, timeout_ms, trace (0/1), artefact… (relative to
-			 cwd), limit_bytes (of stdout and stderr each: beyond it bytes are counted, not sent) */
+	PROTO_JOB,    /* words: argv…, env… (K=V), cwd (default: where the files went), timeout_ms
+			 (0: none), trace (0/1), artefact… (relative to cwd), limit_bytes (of stdout,
+			 stderr and the strace log each: beyond it bytes are counted, not sent), seed
+			 (hex: entropy for the guest), realtime_ms (sets the guest's clock) */
 	PROTO_SIGNAL, /* words: signal */
 	PROTO_POWEROFF,
 	PROTO_TYPES
 };
+
+/* The header alone, for a body that is in place behind it (PROTO_HEADER bytes are written). */
+void proto_put_header(uint8_t *to, enum proto_type type, size_t len);
 
 /* Append one frame to out. len <= PROTO_MAX_BODY (asserted: our own mistake). */
 void proto_add_frame(struct buf *out, enum proto_type type, const void *body, size_t len);
