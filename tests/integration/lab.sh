@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# The lab command without machines: its help, its plan, and what it says to bad input.
+# BUILD: the tree that was built.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+# shellcheck source=tests/tap.sh
+. tests/tap.sh
+
+lab=$(realpath "$BUILD/bin/lab")
+home=$PWD
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir"
+export LAB_HOME=$home
+
+one_line() { # one_line COMMAND...: a mistake is one line, and perhaps where to find help
+	local said
+	said=$("$@" 2>&1 >/dev/null) && return 1
+	echo "$said"
+	[[ $(grep -vc '^Try ' <<<"$said") == 1 ]]
+}
+bad() { # bad FILE-TEXT EXPECTED-MESSAGE: a scenario file that is refused before anything starts
+	printf '%b' "$1" >bad.yml
+	says 2 "$2" "$lab" run --offline --out never bad.yml && one_line "$lab" run --offline --out never bad.yml &&
+		[[ ! -e never ]]
+}
+
+ok "--help names every command" bash -c "'$lab' --help | grep -q '  doctor '"
+for command in run list show kernel image cache doctor; do
+	ok "$command --help" bash -c "'$lab' $command --help | grep -q '^Usage: lab $command'"
+done
+ok "no command" says 2 "Usage" "$lab"
+ok "a command misspelt" says 2 "did you mean 'run'" "$lab" rnu
+ok "an option misspelt" says 2 "did you mean --kernel" "$lab" run --kernal 6.1 x.yml
+ok "a value that is no time" says 2 "not a time" "$lab" run --timeout soon x.yml
+ok "repeat out of range" says 2 "between 1 and" "$lab" run --repeat 0 x.yml
+ok "an accelerator that is none" says 2 "not auto, tcg or kvm" "$lab" run --accel fast x.yml
+
+printf 'run: echo hello\n' >hello.yml
+ok "an unknown kernel: the pins are listed" says 2 "6.1" "$lab" run --offline --kernel 9.9 hello.yml
+ok "an unknown architecture: what there is" says 2 "amd64, arm64" "$lab" run --offline --arch mips hello.yml
+ok "no scenario given" says 2 "no scenario given" "$lab" run
+ok "a path that is not there" says 2 "nowhere" "$lab" run --offline nowhere
+mkdir empty
+ok "a folder without scenarios" says 2 "empty" "$lab" run --offline empty
+
+ok "unknown key, with its place and a suggestion" bad 'run: x\nsumary: y\n' "bad.yml:2:1: unknown key 'sumary'"
+ok "wrong type" bad 'run: {a: b}\n' "bad.yml:1:6:"
+ok "a tab" bad 'run: x\nexpect:\n\t- exit: 0\n' "bad.yml:3:1:"
+ok "a version range that is none" bad 'run: x\nrequires: {kernel: new}\n' "bad.yml:2:20:"
+ok "a file that is not there" bad 'run: x\nfiles: [helper.py]\n' "helper.py"
+ok "a path that leaves the folder" bad 'run: x\nfiles: [../secret]\n' "bad.yml:2:9:"
+ok "a key given twice" bad 'run: x\nrun: y\n' "given twice"
+ok "a regular expression that is none" bad 'run: x\nexpect: [{stdout: "/(/"}]\n' "bad.yml:2:"
+ok "an anchor" bad 'run: &a x\n' "anchors"
+ok "an empty file" bad '' "run"
+head -c 10000000 /dev/zero | tr '\0' 'x' >big.yml
+ok "a file of 10 MB" says 2 "big.yml:1:1: larger than 1024 KiB" "$lab" run --offline big.yml
+mkdir several
+printf 'rnu: x\n' >several/a.yml
+printf 'run: [\n' >several/b.yml
+all_mistakes() {
+	says 2 "several/a.yml:1:1" "$lab" run several && says 2 "several/b.yml:2:1" "$lab" run several
+}
+ok "the mistakes of all files at once" all_mistakes
+
+mkdir -p used
+echo '{}' >used/run.json
+kept() {
+	[[ $(<used/run.json) == '{}' ]]
+}
+ok "show: no run there" says 2 "no run at" "$lab" show latest
+ok "show: a damaged run" says 2 "not a run" "$lab" show used
+ok "show: not JSON" bash -c "mkdir -p d; echo '{' >d/run.json; '$lab' show d 2>&1 | grep -q 'd/run.json:'"
+ok "show leaves it alone" kept
+
+export LAB_CACHE=$dir/cache
+mkdir -p "$LAB_CACHE"/{images,debs,kernels/6.1}
+head -c 100000 /dev/zero >"$LAB_CACHE/images/x"
+head -c 100000 /dev/zero >"$LAB_CACHE/kernels/6.1/image"
+pruned() {
+	"$lab" cache prune && [[ ! -e $LAB_CACHE/images/x && -e $LAB_CACHE/kernels/6.1/image ]]
+}
+ok "cache: sizes" bash -c "'$lab' cache --json | grep -q '\"images\": 1[0-9]*'"
+ok "cache prune --older keeps what is new" bash -c "'$lab' cache prune --older 1h && test -e cache/images/x"
+ok "cache prune removes images, keeps kernels" pruned
+ok "cache: another word" says 2 "there is 'prune'" "$lab" cache wipe
+ok "a cold cache, offline" says 3 "offline" "$lab" run --offline --kernel 6.1 hello.yml
+
+ok "the shipped scenarios are all right" bash -c "'$lab' list '$home/scenarios' | grep -q '^hello '"
+ok "list --json" bash -c "'$lab' list --json '$home/scenarios' | grep -q '\"name\": \"hello\"'"
+ok "list --filter" bash -c "test \$('$lab' list --filter hello '$home/scenarios' | wc -l) = 1"
+done_testing
