@@ -80,8 +80,9 @@ int io_write_atomic(int dirfd, const char *path, const void *data, size_t len, m
 int io_mkdirs(const char *path, mode_t mode, struct err *err)
 {
 	auto_free char *p = xstrdup(path);
+	struct stat st;
 
-	for (char *s = p + 1;; s++) {
+	for (char *s = p + (*p != '\0');; s++) {
 		char c = *s;
 
 		if (c && c != '/')
@@ -90,9 +91,14 @@ int io_mkdirs(const char *path, mode_t mode, struct err *err)
 		if (mkdir(p, mode) < 0 && errno != EEXIST)
 			return err_errno(err, "create folder %s", p);
 		if (!c)
-			return 0;
+			break;
 		*s = c;
 	}
+	if (stat(p, &st) < 0)
+		return err_errno(err, "create folder %s", p);
+	if (!S_ISDIR(st.st_mode))
+		return err_set(err, ENOTDIR, "create folder %s: %s", p, strerror(ENOTDIR));
+	return 0;
 }
 
 int io_remove_tree(int dirfd, const char *path, struct err *err)

@@ -3,7 +3,7 @@
 #include <getopt.h>
 #include <string.h>
 
-enum { LONG_BASE = 256, HELP = 'h', HELP_COLUMN = 30 };
+enum { LONG_BASE = 256, HELP_LONG = LONG_BASE - 1, HELP_COLUMN = 30 };
 
 static int set_value(const struct opt *opt, void *args, char *value, struct err *err)
 {
@@ -66,6 +66,8 @@ static int unknown_option(const struct opt *table, size_t n, int argc, char **ar
 	auto_free char *word = NULL;
 	const char *near;
 
+	if (optopt == HELP_LONG)
+		return err_set(err, EINVAL, "--help takes no value");
 	if (optopt && optopt < LONG_BASE)
 		return err_set(err, EINVAL, "unknown option '-%c'", optopt);
 	if (optopt >= LONG_BASE) /* a flag was given a value */
@@ -95,13 +97,13 @@ int opts_parse(const struct opt *table, size_t n, enum opts_how how, int argc, c
 			buf_addf(&shorts, "%c%s", table[i].letter,
 				 takes_value(&table[i]) ? ":" : "");
 	}
-	longs[n] = (struct option){"help", 0, NULL, HELP};
+	longs[n] = (struct option){"help", 0, NULL, HELP_LONG};
 	optind = 0; /* glibc: start afresh */
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, shorts.data, longs, NULL)) != -1) {
 		const struct opt *opt = NULL;
 
-		if (c == HELP)
+		if (c == 'h' || c == HELP_LONG)
 			return 1;
 		if (c == '?')
 			return unknown_option(table, n, argc, argv, err);
