@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 
 #include "jail/base/io.h"
@@ -79,6 +80,32 @@ int setup_root(struct err *err)
 	return r;
 }
 
+/*
+ * Nodes of devices whose module is loaded when they are opened ("fuse 10 229", a line each). With
+ * the driver built in the node is there, but for root only; udev(7) opens these to everybody.
+ */
+static void make_nodes(void)
+{
+	auto_cleanup(buf) list = {0};
+	char name[64], *line, *rest = NULL;
+	unsigned int major, minor;
+
+	io_read_file(AT_FDCWD, NODES_LIST, 64 << 10, &list, NULL);
+	for (line = list.len ? strtok_r(list.data, "\n", &rest) : NULL; line;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		auto_free char *path = NULL;
+
+		if (sscanf(line, "%63s %u %u", name, &major, &minor) != 3)
+			continue;
+		path = str_printf("/dev/%s", name);
+		io_mkdirs("/dev/net", 0755, NULL);
+		if (mknod(path, S_IFCHR | 0660, makedev(major, minor)) < 0 && errno != EEXIST)
+			klog("make %s: %s", path, strerror(errno));
+	}
+	chmod("/dev/fuse", 0666);
+	chmod("/dev/net/tun", 0666);
+}
+
 static void loopback_up(void)
 {
 	auto_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -113,6 +140,7 @@ void setup_system(void)
 	for (size_t i = 0; i < array_len(links); i++)
 		if (symlink(links[i][0], links[i][1]) < 0 && errno != EEXIST)
 			klog("link %s: %s", links[i][1], strerror(errno));
+	make_nodes();
 	if (sethostname("lab", 3) < 0)
 		klog("set the host's name: %s", strerror(errno));
 	loopback_up();

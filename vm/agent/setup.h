@@ -12,7 +12,7 @@
 /* devtmpfs, proc, sysfs; and a root that pivot_root(2) accepts. What the channel needs. */
 int setup_root(struct err *err);
 /*
- * The rest: devpts, tmpfs, cgroup2, host name, loopback, links in /dev. What a kernel does not have
+ * The rest: devpts, tmpfs, cgroup2, host name, loopback, links and nodes in /dev. What a kernel does not have
  * is left out.
  */
 void setup_system(void);
@@ -22,6 +22,7 @@ void setup_system(void);
  * after it. One that does not load is told to the kernel's log: the guest may do without.
  */
 #define MODULES_LIST "/lib/lab/modules"
+#define NODES_LIST "/lib/lab/nodes"
 void setup_modules(bool rest);
 
 /* Add entropy (hex digits, at most 64 bytes of it) and credit it. */
