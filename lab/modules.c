@@ -70,18 +70,20 @@ static Elf_Data *find_modinfo(Elf *elf)
 int modinfo_parse(const void *elf_bytes, size_t len, struct modinfo *ret, struct err *err)
 {
 	Elf_Data *data = NULL;
+	bool found;
 	Elf *elf;
 
 	elf_version(EV_CURRENT);
 	elf = elf_memory((char *)elf_bytes, len); /* read only: it makes no changes */
 	if (elf && elf_kind(elf) == ELF_K_ELF)
 		data = find_modinfo(elf);
-	if (data && data->d_buf) {
+	found = data && data->d_buf;
+	if (found) {
 		*ret = (struct modinfo){0};
 		parse_modinfo(ret, data->d_buf, data->d_size);
 	}
 	elf_end(elf);
-	return data && data->d_buf ? 0 : err_set(err, EBADMSG, "not a kernel module (no .modinfo)");
+	return found ? 0 : err_set(err, EBADMSG, "not a kernel module (no .modinfo)");
 }
 
 void modinfo_deinit(struct modinfo *m)
