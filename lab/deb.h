@@ -38,6 +38,7 @@ ssize_t deb_read(struct deb_member *m, void *to, size_t len, struct err *err);
 typedef int (*deb_member_fn)(void *data, struct deb_member *member, struct err *err);
 int deb_walk(const char *deb_path, deb_member_fn fn, void *data, struct err *err);
 
+struct deb deb_copy(const struct deb *d);
 void deb_deinit(struct deb *d);
 DEFINE_CLEANUP(deb, deb_deinit)
 

@@ -19,7 +19,8 @@ struct kernel {
 	char *release;	    /* uname -r ("6.1.0-50-cloud-amd64"); NULL when it cannot be known */
 	enum arch arch;
 	char *image;	    /* bzImage (amd64) or Image (arm64), a path */
-	char *modules_dir;  /* .../lib/modules/RELEASE with modules.dep; NULL: none */
+	char *modules_dir;  /* .../lib/modules/RELEASE: *.ko, *.ko.xz, .zst or .gz below kernel/, modules.builtin;
+			       no modules.dep in pins (read the modules' own .modinfo); NULL: none */
 	char *config;	    /* path of its .config; NULL: not known */
 	char *sha256;	    /* of image, hex */
 	char *package;	    /* "linux-image-6.1.0-50-cloud-amd64 6.1.176-1", NULL for files */

@@ -1,0 +1,216 @@
+#include "lab/kernel-store.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "jail/base/io.h"
+#include "lab/cache.h"
+#include "lab/kernel-unpack.h"
+
+char *kernel_store_name(const struct lock_kernel *k)
+{
+	/* the package's version, not the kernel's: a rebuilt package is another kernel */
+	char *name = str_printf("%s-%s-%s", k->name, k->debs[0].version, arch_name(k->arch));
+
+	for (char *s = name; *s; s++)
+		if (*s == ':' || *s == '/')
+			*s = '_';
+	return name;
+}
+
+static char *folder(const struct lock_kernel *k, struct err *err)
+{
+	auto_free char *root = cache_dir("kernels", err), *name = kernel_store_name(k);
+
+	return root ? path_join(root, name) : NULL;
+}
+
+/* The digests of the packages, as one word. */
+static char *inputs(const struct lock_kernel *k)
+{
+	auto_cleanup(buf) all = {0};
+
+	for (size_t i = 0; i < k->n_debs; i++)
+		buf_addf(&all, "%s%s", i ? " " : "", k->debs[i].sha256);
+	return xstrdup(all.data);
+}
+
+static const char *text_of(json_t *meta, const char *key)
+{
+	const char *s = json_string_value(json_object_get(meta, key));
+
+	return s ? s : "";
+}
+
+/* Is the image the file that was unpacked, as far as stat(2) can say? */
+static bool image_unchanged(const char *image, json_t *meta)
+{
+	struct stat st;
+
+	return stat(image, &st) == 0 && S_ISREG(st.st_mode) &&
+	       st.st_size == json_integer_value(json_object_get(meta, "image_size")) &&
+	       st.st_mtim.tv_sec == json_integer_value(json_object_get(meta, "image_mtime"));
+}
+
+static int fill(const struct lock_kernel *k, const char *dir, json_t *meta, struct kernel *ret,
+		struct err *err)
+{
+	struct kernel found = {.arch = k->arch};
+	auto_free char *release_dir = str_printf("%s/lib/modules/%s", dir, k->release);
+
+	if (kver_parse(k->version, &found.kver, err) < 0)
+		return -EINVAL;
+	found.name = xstrdup(k->name);
+	found.version = xstrdup(k->version);
+	found.release = xstrdup(k->release);
+	found.image = path_join(dir, "image");
+	found.sha256 = xstrdup(text_of(meta, "image_sha256"));
+	found.package = xstrdup(text_of(meta, "package"));
+	found.config = path_join(dir, "config");
+	if (io_exists(release_dir))
+		found.modules_dir = take_ptr(release_dir);
+	*ret = found;
+	return 0;
+}
+
+int kernel_store_find(const struct lock_kernel *k, struct kernel *ret, struct err *err)
+{
+	auto_free char *dir = folder(k, err), *want = inputs(k), *meta_path = NULL, *image = NULL;
+	json_t *meta;
+	int r = -ENOENT;
+
+	if (!dir)
+		return err ? -err->code : -EINVAL;
+	meta_path = path_join(dir, "meta.json");
+	image = path_join(dir, "image");
+	meta = json_load_file(meta_path, 0, NULL);
+	if (meta && json_integer_value(json_object_get(meta, "schema")) == 1 &&
+	    str_eq(text_of(meta, "packages"), want) && image_unchanged(image, meta))
+		r = fill(k, dir, meta, ret, err);
+	else
+		err_set(err, ENOENT, "%s is not in the cache", dir);
+	json_decref(meta);
+	return r;
+}
+
+static int write_meta(const struct lock_kernel *k, const char *dir, const char *sums_sha256,
+		      struct err *err)
+{
+	auto_free char *image = path_join(dir, "image"), *path = path_join(dir, "meta.json");
+	auto_free char *packages = inputs(k), *text = NULL;
+	const struct deb *last = &k->debs[k->n_debs - 1];
+	auto_free char *package = str_printf("%s %s", last->name, last->version);
+	char sha256[65];
+	struct stat st;
+	json_t *meta;
+	int r = sha256_file(image, sha256, err);
+
+	if (r < 0)
+		return r;
+	if (stat(image, &st) < 0)
+		return err_errno(err, "%s", image);
+	meta = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "schema", 1, "name",
+			 k->name, "version", k->version, "release", k->release, "arch",
+			 arch_name(k->arch), "package", package, "packages", packages, "image_sha256",
+			 sha256, "image_size", (json_int_t)st.st_size, "image_mtime",
+			 (json_int_t)st.st_mtim.tv_sec, "sums_sha256", sums_sha256);
+	text = meta ? json_dumps(meta, JSON_INDENT(2)) : NULL;
+	json_decref(meta);
+	if (!text)
+		return err_set(err, EINVAL, "%s: cannot be put as JSON", path);
+	return io_write_atomic(AT_FDCWD, path, text, strlen(text), 0644, err);
+}
+
+static int build(const struct lock_kernel *k, char *const *paths, const char *dir, struct err *err)
+{
+	auto_free char *tmp = str_printf("%s.tmp-%d", dir, (int)getpid()), *sums = NULL;
+	auto_cleanup(buf) text = {0};
+	char hex[65];
+	int r;
+
+	io_remove_tree(AT_FDCWD, tmp, NULL);
+	r = io_mkdirs(tmp, 0755, err);
+	for (size_t i = 0; r == 0 && i < k->n_debs; i++)
+		r = kernel_unpack(paths[i], k->release, tmp, err);
+	if (r == 0)
+		r = kernel_unpack_finish(tmp, k->arch, err);
+	if (r == 0)
+		r = kernel_sums(tmp, &text, err);
+	if (r == 0) {
+		sums = path_join(tmp, "SHA256SUMS");
+		sha256_bytes(text.data, text.len, hex);
+		r = io_write_atomic(AT_FDCWD, sums, text.data, text.len, 0644, err);
+	}
+	if (r == 0)
+		r = write_meta(k, tmp, hex, err);
+	if (r == 0)
+		r = io_remove_tree(AT_FDCWD, dir, err); /* what stands there is not whole */
+	if (r == 0 && rename(tmp, dir) < 0)
+		r = err_errno(err, "rename %s", tmp);
+	if (r < 0)
+		io_remove_tree(AT_FDCWD, tmp, NULL);
+	return r;
+}
+
+int kernel_store_add(const struct lock_kernel *k, char *const *paths, struct kernel *ret,
+		     struct err *err)
+{
+	auto_free char *dir = folder(k, err), *lock_path = NULL;
+	auto_close int lock = -1;
+	int r;
+
+	if (!dir)
+		return err ? -err->code : -EINVAL;
+	lock_path = str_printf("%s.lock", dir);
+	lock = io_lock_file(lock_path, IO_LOCK_WAIT, err);
+	if (lock < 0)
+		return lock;
+	r = kernel_store_find(k, ret, NULL);
+	if (r < 0) {
+		r = build(k, paths, dir, err);
+		if (r == 0)
+			r = kernel_store_find(k, ret, err);
+	}
+	if (r == 0)
+		unlink(lock_path); /* who still waits on it will find the folder */
+	return r;
+}
+
+int kernel_store_verify(const struct lock_kernel *k, struct err *err)
+{
+	auto_free char *dir = folder(k, err), *sums = NULL, *meta_path = NULL;
+	auto_cleanup(buf) now = {0}, then = {0};
+	char hex[65] = "";
+	json_t *meta;
+	bool same;
+	int r;
+
+	if (!dir)
+		return err ? -err->code : -EINVAL;
+	sums = path_join(dir, "SHA256SUMS");
+	meta_path = path_join(dir, "meta.json");
+	meta = json_load_file(meta_path, 0, NULL);
+	if (!meta)
+		return err_set(err, ENOENT, "%s is not in the cache", dir);
+	r = io_read_file(AT_FDCWD, sums, 16 << 20, &then, err);
+	if (r == 0)
+		sha256_bytes(then.data ? then.data : "", then.len, hex);
+	same = str_eq(hex, text_of(meta, "sums_sha256"));
+	json_decref(meta);
+	if (r == 0 && !same)
+		return err_set(err, EBADMSG, "%s has changed since it was unpacked", sums);
+	if (r == 0)
+		r = kernel_sums(dir, &now, err);
+	return r < 0 ? r : kernel_sums_compare(dir, then.data, now.data, err);
+}
+
+int kernel_store_remove(const struct lock_kernel *k, struct err *err)
+{
+	auto_free char *dir = folder(k, err);
+
+	if (!dir)
+		return err ? -err->code : -EINVAL;
+	return io_remove_tree(AT_FDCWD, dir, err);
+}
