@@ -1,0 +1,258 @@
+#include "jail/apply.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "jail/base/proc.h"
+#include "jail/caps.h"
+#include "jail/command.h"
+#include "jail/init.h"
+#include "jail/mounts.h"
+#include "jail/namespace.h"
+#include "jail/unshare.h"
+#include "jail/userns.h"
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
+struct state {
+	struct apply *apply;
+	int root_fd; /* of the root to be; the present one's until there is another */
+};
+
+/* Die when the parent does, and not only if it still lives now: jail's end of the socket says so. */
+static void tie_to_jail(const struct apply *a)
+{
+	struct pollfd jail = {.fd = a->jail_fd, .events = 0};
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (poll(&jail, 1, 0) > 0)
+		_exit(EXIT_FAILED);
+}
+
+/* --- steps that change the process ------------------------------------------------------------ */
+
+static int create_namespace(const struct state *state, const struct step *s, struct err *err)
+{
+	const struct ns_kind *kind = &ns_kinds[s->value];
+	int r = unshare_one(kind, err);
+	char c = 'u';
+
+	if (r < 0 || kind->bit != NS_USER)
+		return r;
+	if (write(state->apply->jail_fd, &c, 1) != 1 || read(state->apply->jail_fd, &c, 1) != 1)
+		_exit(EXIT_FAILED); /* jail could not write the maps, and says why itself */
+	return 0;
+}
+
+static int go_on_in_child(const struct state *state, struct err *err)
+{
+	/* CLONE_PARENT: the child is jail's own, so that the one in between can go */
+	long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+
+	if (pid < 0)
+		return err_set(err, errno, "%s", strerror(errno));
+	if (pid > 0) {
+		state->apply->report->main_pid = (pid_t)pid;
+		_exit(0);
+	}
+	tie_to_jail(state->apply);
+	return 0;
+}
+
+static int become_init(const struct state *state, struct err *err)
+{
+	struct report *report = state->apply->report;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return err_set(err, errno, "%s", strerror(errno));
+	if (pid > 0) {
+		report->wait_status = init_run(pid);
+		report->is_over = true;
+		_exit(proc_exit_code(report->wait_status));
+	}
+	return 0;
+}
+
+static int set_no_new_privs(struct err *err)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_set(err, errno, "%s", strerror(errno));
+	return 0;
+}
+
+/* The command gets 0, 1 and 2: any other descriptor may lead out of the new root. */
+static void close_others(void)
+{
+	struct rlimit limit = {.rlim_cur = 1024};
+
+	if (syscall(SYS_close_range, 3, ~0U, 0) == 0)
+		return;
+	getrlimit(RLIMIT_NOFILE, &limit); /* before Linux 5.9 */
+	for (rlim_t fd = 3; fd < limit.rlim_cur && fd < 65536; fd++)
+		close((int)fd);
+}
+
+static int run_command(const struct state *state, const struct step *filter, struct err *err)
+{
+	struct apply *a = state->apply;
+	char path[PATH_MAX];
+	int r;
+
+	r = command_find(a->plan->argv[0], a->search_path, path, sizeof(path), err);
+	if (r < 0) {
+		a->report->exit_code = r == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+		return r;
+	}
+	tie_to_jail(a); /* again: changed credentials had cleared it */
+	sigprocmask(SIG_SETMASK, &a->signals, NULL);
+	close_others();
+	if (filter) {
+		r = seccomp_filter_load(a->filter, err);
+		if (r < 0)
+			return err_wrap(err, "%s", filter->what);
+	}
+	a->report->exit_code = EXIT_NOT_EXECUTABLE;
+	return command_exec(path, a->plan->argv, a->envp, err);
+}
+
+/* --- mounts ----------------------------------------------------------------------------------- */
+
+/* Everything that is bound later is opened now, while its path still leads to it. */
+static int open_sources(const struct state *state, const struct step *from, struct err *err)
+{
+	const struct plan *plan = state->apply->plan;
+	int r;
+
+	for (struct step *s = plan->steps + (from - plan->steps); s < plan->steps + plan->n; s++) {
+		if (s->op != STEP_BIND && s->op != STEP_ROOT_DIR)
+			continue;
+		r = mounts_open_source(s->source, err);
+		if (r == -ENOENT && s->value & STEP_IF_THERE)
+			continue;
+		if (r < 0) {
+			err_wrap(err, "%s", s->what);
+			return r;
+		}
+		s->fd = r;
+	}
+	return 0;
+}
+
+static int new_root(struct state *state, const struct step *s, struct err *err)
+{
+	int r = open_sources(state, s, err);
+
+	if (r >= 0)
+		r = mounts_new_root(s->fd, s->value & STEP_RDONLY, err);
+	if (r < 0)
+		return r;
+	close(state->root_fd);
+	state->root_fd = r;
+	return 0;
+}
+
+static int change_folder(const struct step *s, struct err *err)
+{
+	if (chdir(s->target) == 0)
+		return 0;
+	if (!(s->value & STEP_IF_THERE) || chdir("/") < 0)
+		return err_set(err, errno, "%s", strerror(errno));
+	return 0;
+}
+
+static int apply_mount(struct state *state, const struct step *s, struct err *err)
+{
+	int root = state->root_fd;
+
+	switch (s->op) {
+	case STEP_PRIVATE:
+		return mounts_private(err);
+	case STEP_NEW_ROOT:
+	case STEP_ROOT_DIR:
+		return new_root(state, s, err);
+	case STEP_BIND:
+		if (s->fd < 0) /* STEP_IF_THERE, and it is not */
+			return 0;
+		return mounts_bind(root, s->fd, s->target, s->value & STEP_RDONLY, err);
+	case STEP_MOUNT:
+		return mounts_mount(root, s->type, s->target, s->value, s->data, err);
+	case STEP_FOLDER:
+		return mounts_folder(root, s->target, (mode_t)s->value, err);
+	case STEP_SYMLINK:
+		return mounts_symlink(root, s->target, s->source, err);
+	case STEP_COPY_LINK:
+		return mounts_copy_link(root, s->target, err);
+	case STEP_SYSFS:
+		mounts_try_sysfs();
+		return 0;
+	case STEP_RDONLY_ROOT:
+		return mounts_rdonly_root(root, err);
+	default:
+		return mounts_pivot(root, err);
+	}
+}
+
+/* --- all -------------------------------------------------------------------------------------- */
+
+static int apply_step(struct state *state, const struct step *s, struct err *err)
+{
+	const struct plan *plan = state->apply->plan;
+
+	switch (s->op) {
+	case STEP_UNSHARE:
+		return create_namespace(state, s, err);
+	case STEP_IDS:
+		return userns_become((uid_t)s->value, (gid_t)s->more, plan->deny_setgroups, err);
+	case STEP_CLOCKS:
+		return unshare_set_clocks(s->data, err);
+	case STEP_FORK:
+		return go_on_in_child(state, err);
+	case STEP_HOSTNAME:
+		return unshare_set_hostname(s->data, err);
+	case STEP_LOOPBACK:
+		return unshare_loopback_up(err);
+	case STEP_CWD:
+		return change_folder(s, err);
+	case STEP_INIT:
+		return become_init(state, err);
+	case STEP_NO_NEW_PRIVS:
+		return set_no_new_privs(err);
+	case STEP_CAPS:
+		return caps_apply(s->value, s->data != NULL, err);
+	case STEP_SECCOMP: /* loaded by STEP_EXEC, after everything else that it does */
+		return 0;
+	case STEP_EXEC:
+		return run_command(state, s[-1].op == STEP_SECCOMP ? &s[-1] : NULL, err);
+	default:
+		return apply_mount(state, s, err);
+	}
+}
+
+void apply_run(struct apply *apply)
+{
+	struct state state = {apply, open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+	const struct step *s = apply->plan->steps;
+	struct err err = {0};
+
+	tie_to_jail(apply);
+	apply->report->exit_code = EXIT_FAILED;
+	for (size_t i = 0; i < apply->plan->n; i++) {
+		if (apply_step(&state, &s[i], &err) >= 0)
+			continue;
+		err_wrap(&err, "%s", s[i].what);
+		apply->report->err = err;
+		break;
+	}
+	_exit(EXIT_FAILED);
+}

@@ -1,0 +1,46 @@
+/*
+ * apply.h - carry a plan out, in a child of jail. No stdio, no malloc: everything was made ready.
+ */
+#ifndef JAIL_APPLY_H
+#define JAIL_APPLY_H
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include "jail/base/err.h"
+#include "jail/plan.h"
+#include "jail/seccomp.h"
+
+enum { EXIT_FAILED = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
+
+/*
+ * Memory that jail shares with its children until they exec: how a failure travels up. It is memory
+ * and not a pipe, because the last failure that can happen, that of execve, happens under the policy:
+ * a write() may be refused then, or end the process.
+ */
+struct report {
+	struct err err; /* code 0: nothing failed before the command started */
+	int exit_code;	/* with err */
+	pid_t main_pid; /* STEP_FORK: the process that carries on */
+	bool is_over;	/* STEP_INIT: the command has ended so: */
+	int wait_status;
+};
+
+struct apply {
+	struct plan *plan;
+	const struct seccomp_filter *filter; /* for STEP_SECCOMP */
+	struct report *report;
+	/*
+	 * A socket to jail: after a user namespace was created a byte is sent, and one comes back once
+	 * the maps are written. jail keeps its end open as long as it lives.
+	 */
+	int jail_fd;
+	sigset_t signals; /* blocked signals of the command; all are blocked until then */
+	const char *search_path;
+	char **envp;
+};
+
+/* Carry the plan out and become the command; whatever fails goes to the report. */
+void apply_run(struct apply *apply) __attribute__((noreturn));
+
+#endif

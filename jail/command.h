@@ -1,0 +1,20 @@
+/*
+ * command.h - find and start the command of a sandbox.
+ */
+#ifndef JAIL_COMMAND_H
+#define JAIL_COMMAND_H
+
+#include <stddef.h>
+
+#include "jail/base/err.h"
+
+/*
+ * The file that name stands for, searched in search_path (PATH's form) when it has no slash, into
+ * ret[size]. Returns 0; -ENOENT when there is none; -EACCES when it cannot be executed. Allocates nothing.
+ */
+int command_find(const char *name, const char *search_path, char *ret, size_t size, struct err *err);
+
+/* execve. Returns only on failure, a negative errno. */
+int command_exec(const char *path, char *const argv[], char *const envp[], struct err *err);
+
+#endif

@@ -1,0 +1,103 @@
+#include <string.h>
+
+#include "jail/namespace.h"
+#include "jail/plan.h"
+
+static const char *const op_names[] = {
+	[STEP_UNSHARE] = "unshare",
+	[STEP_IDS] = "ids",
+	[STEP_CLOCKS] = "clocks",
+	[STEP_FORK] = "fork",
+	[STEP_HOSTNAME] = "hostname",
+	[STEP_LOOPBACK] = "loopback",
+	[STEP_PRIVATE] = "private",
+	[STEP_NEW_ROOT] = "new-root",
+	[STEP_ROOT_DIR] = "root-dir",
+	[STEP_BIND] = "bind",
+	[STEP_MOUNT] = "mount",
+	[STEP_FOLDER] = "folder",
+	[STEP_SYMLINK] = "symlink",
+	[STEP_COPY_LINK] = "copy-link",
+	[STEP_SYSFS] = "sysfs",
+	[STEP_RDONLY_ROOT] = "rdonly-root",
+	[STEP_PIVOT] = "pivot",
+	[STEP_CWD] = "cwd",
+	[STEP_INIT] = "init",
+	[STEP_NO_NEW_PRIVS] = "no-new-privs",
+	[STEP_CAPS] = "caps",
+	[STEP_SECCOMP] = "seccomp",
+	[STEP_EXEC] = "exec",
+};
+
+enum { TEXT_MAX = 4096 };
+
+void plan_print(const struct plan *plan, struct buf *out)
+{
+	for (size_t i = 0; i < plan->n; i++) {
+		buf_addf(out, "%3zu  ", i + 1);
+		str_printable(out, plan->steps[i].what, strlen(plan->steps[i].what), TEXT_MAX, false);
+		buf_adds(out, "\n");
+	}
+}
+
+static void json_string(struct buf *out, const char *s)
+{
+	auto_cleanup(buf) safe = {0}; /* JSON is UTF-8: what is not becomes '?' */
+
+	str_printable(&safe, s, strlen(s), TEXT_MAX, true);
+	buf_adds(out, "\"");
+	for (size_t i = 0; i < safe.len; i++) {
+		if (safe.data[i] == '\n')
+			buf_adds(out, "\\n");
+		else
+			buf_addf(out, "%s%c", strchr("\"\\", safe.data[i]) ? "\\" : "", safe.data[i]);
+	}
+	buf_adds(out, "\"");
+}
+
+static void json_member(struct buf *out, const char *key, const char *value)
+{
+	if (!value)
+		return;
+	buf_addf(out, ", \"%s\": ", key);
+	json_string(out, value);
+}
+
+static void json_step(const struct step *s, struct buf *out)
+{
+	buf_addf(out, "    {\"step\": \"%s\"", op_names[s->op]);
+	json_member(out, "what", s->what);
+	json_member(out, "source", s->source);
+	json_member(out, "target", s->target);
+	json_member(out, "type", s->type);
+	json_member(out, "data", s->data);
+	if (s->op == STEP_BIND || s->op == STEP_ROOT_DIR)
+		buf_addf(out, ", \"read_only\": %s", s->value & STEP_RDONLY ? "true" : "false");
+	buf_adds(out, "}");
+}
+
+void plan_print_json(const struct plan *plan, struct buf *out)
+{
+	auto_cleanup(buf) namespaces = {0};
+
+	ns_print(plan->namespaces, &namespaces);
+	buf_adds(out, "{\n  \"schema\": 1");
+	buf_adds(out, ",\n  \"namespaces\": ");
+	json_string(out, namespaces.data ? namespaces.data : "");
+	buf_adds(out, ",\n  \"uid_map\": ");
+	json_string(out, plan->uid_map.data ? plan->uid_map.data : "");
+	buf_adds(out, ",\n  \"gid_map\": ");
+	json_string(out, plan->gid_map.data ? plan->gid_map.data : "");
+	buf_addf(out, ",\n  \"setgroups\": %s", plan->deny_setgroups ? "false" : "true");
+	buf_adds(out, ",\n  \"command\": [");
+	for (size_t i = 0; plan->argv[i]; i++) {
+		buf_adds(out, i ? ", " : "");
+		json_string(out, plan->argv[i]);
+	}
+	buf_adds(out, "],\n  \"steps\": [\n");
+	for (size_t i = 0; i < plan->n; i++) {
+		json_step(&plan->steps[i], out);
+		buf_adds(out, i + 1 < plan->n ? ",\n" : "\n");
+	}
+	buf_adds(out, "  ]\n}\n");
+}

@@ -1,0 +1,24 @@
+/*
+ * syscalls.h - the names of system calls and their numbers on each architecture.
+ *
+ * Pure: a table (syscall-table.inc, written by scripts/update-syscalls) that also holds names that
+ * only other architectures have, and names newer than libseccomp.
+ */
+#ifndef JAIL_SYSCALLS_H
+#define JAIL_SYSCALLS_H
+
+#include "jail/base/arch.h"
+
+struct syscall_def {
+	const char *name;
+	int nr[ARCH_COUNT]; /* -1: this architecture has no such call */
+};
+
+/* NULL when no architecture has a call of this name. The entry lives for ever. */
+const struct syscall_def *syscall_find(const char *name);
+/* The name of a call by its number, NULL when the architecture has none (or it is too new). */
+const char *syscall_name(enum arch arch, int nr);
+/* The known name nearest to a misspelled one, or NULL. */
+const char *syscall_suggest(const char *name);
+
+#endif
