@@ -4,17 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-n=0
-ok() { # ok NAME COMMAND...: one test, passed when the command succeeds
-	local name=$1 said
-	shift
-	if said=$("$@" 2>&1); then
-		echo "ok $((++n)) - $name"
-	else
-		echo "not ok $((++n)) - $name"
-		printf '# %s\n' "${said//$'\n'/$'\n# '}"
-	fi
-}
+# shellcheck source=tests/tap.sh
+. tests/tap.sh
+
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 prefix=$dir/opt/jl
@@ -46,7 +38,6 @@ again() {
 	[[ ! -e $prefix/share/jail-lab/scenarios/stale.yml ]]
 }
 
-echo 1..12
 umask 077
 ok "make install" install
 ok "modes" modes
@@ -62,3 +53,4 @@ ok "lab reads its scenarios" scenarios
 cd "$OLDPWD"
 ok "nothing points back at the checkout" no_checkout
 ok "a second install replaces the first" again
+done_testing
