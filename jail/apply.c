@@ -26,7 +26,7 @@
 
 struct state {
 	struct apply *apply;
-	int root_fd; /* of the root to be; the present one's until there is another */
+	int root_fd; /* of the root to be; the present one's until there is another; -1: no mounts */
 };
 
 /* Die when the parent does, and not only if it still lives now: jail's end of the socket says so. */
@@ -128,6 +128,17 @@ static int run_command(const struct state *state, const struct step *filter, str
 
 /* --- mounts ----------------------------------------------------------------------------------- */
 
+static int private_mounts(struct state *state, struct err *err)
+{
+	int r = mounts_private(err);
+
+	if (r < 0)
+		return r;
+	/* of the new mount namespace: through a descriptor of the old one nothing can be mounted */
+	state->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return state->root_fd < 0 ? err_errno(err, "open /") : 0;
+}
+
 /* Everything that is bound later is opened now, while its path still leads to it. */
 static int open_sources(const struct state *state, const struct step *from, struct err *err)
 {
@@ -177,7 +188,7 @@ static int apply_mount(struct state *state, const struct step *s, struct err *er
 
 	switch (s->op) {
 	case STEP_PRIVATE:
-		return mounts_private(err);
+		return private_mounts(state, err);
 	case STEP_NEW_ROOT:
 	case STEP_ROOT_DIR:
 		return new_root(state, s, err);
@@ -241,7 +252,7 @@ static int apply_step(struct state *state, const struct step *s, struct err *err
 
 void apply_run(struct apply *apply)
 {
-	struct state state = {apply, open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+	struct state state = {apply, -1};
 	const struct step *s = apply->plan->steps;
 	struct err err = {0};
 
