@@ -44,11 +44,12 @@ int image_root_skeleton(struct cpio *c, struct err *err)
 static bool is_dropped(const char *path)
 {
 	static const char *const patterns[] = {
-		"usr/share/doc/*", "usr/share/man/*", "usr/share/info/*", "usr/share/locale/*",
-		"usr/share/lintian/*", "usr/share/bash-completion/*", "usr/share/doc-base/*",
-		"usr/share/menu/*", "usr/share/pixmaps/*", "usr/share/applications/*",
+		"usr/share/doc*", "usr/share/man", "usr/share/man/*", "usr/share/info*",
+		"usr/share/locale*", "usr/share/lintian*", "usr/share/bash-completion*",
+		"usr/share/menu*", "usr/share/pixmaps*", "usr/share/applications*",
+		"usr/share/initramfs-tools*",
 		/* conversions of character sets, and helpers for debuggers and profilers of libc */
-		"*lib/*/gconv/*", "*lib/*/audit/*", "*lib/*/libmvec.so*", "*lib/*/libmemusage.so",
+		"*lib/*/gconv*", "*lib/*/audit*", "*lib/*/libmvec.so*", "*lib/*/libmemusage.so",
 		"*lib/*/libpcprofile.so", "*lib/*/libc_malloc_debug.so*", "*lib/*/libBrokenLocale.so*",
 	};
 
