@@ -133,7 +133,7 @@ int apt_suite_open(const char *name, struct apt_suite *ret, struct err *err)
 	int r;
 
 	if (!root)
-		return -err->code;
+		return err ? -err->code : -EIO;
 	s.dir = path_join(root, name);
 	raw = path_join(s.dir, "InRelease");
 	text = str_printf("%s/Release-%d", s.dir, (int)getpid());
@@ -207,7 +207,8 @@ static int walk_text(struct archive *a, apt_package_fn fn, void *data, struct er
 		got = archive_read_data(a, chunk, 1 << 18);
 		if (got < 0)
 			return err_set(err, EBADMSG, "%s", archive_error_string(a));
-		memmove(text.data, text.data + used, text.len - used);
+		if (used)
+			memmove(text.data, text.data + used, text.len - used);
 		text.len -= used;
 		used = 0;
 		buf_add(&text, chunk, got);

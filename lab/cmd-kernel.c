@@ -272,7 +272,7 @@ static int verb_rm(struct state *s, const struct lock_kernel **kernels, size_t n
 
 		if (r < 0)
 			return cmd_fail(EXIT_LOST, &err);
-		removed += r;
+		removed += r == 1;
 	}
 	printf("%zu kernel%s removed from the cache\n", removed, plural(removed));
 	return EXIT_MET;

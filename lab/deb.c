@@ -135,7 +135,7 @@ int deb_fetch(const struct deb *deb, bool offline, kernel_progress_fn progress, 
 	int r;
 
 	if (!dir)
-		return -err->code;
+		return err ? -err->code : -EIO;
 	path = str_printf("%s/%s.deb", dir, deb->sha256);
 	if (!is_there(path, deb->size)) {
 		if (offline)
@@ -167,7 +167,7 @@ static int read_packages_lock(struct packages_lock *ret, struct err *err)
 	int r;
 
 	if (!home)
-		return -err->code;
+		return err ? -err->code : -EIO;
 	path = path_join(home, "vm/packages.lock");
 	r = io_read_file(AT_FDCWD, path, YAML_MAX_BYTES, &text, err);
 	if (r < 0)

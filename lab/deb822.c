@@ -66,8 +66,11 @@ ssize_t deb822_next(const char *data, size_t len, bool last, struct deb822 *ret,
 
 	ret->n = 0;
 	buf_reset(&ret->text);
-	while (skip < len && (data[skip] == '\n' || data[skip] == '\r'))
-		skip++;
+	if (!len)
+		return 0;
+	for (const char *line; (line = memchr(data + skip, '\n', len - skip)) &&
+			       is_blank_line(data + skip, line);)
+		skip = line + 1 - data;
 	n = stanza_length(data + skip, len - skip, last);
 	if (n > DEB822_MAX_STANZA || (!n && len - skip > DEB822_MAX_STANZA))
 		return err_set(err, E2BIG, "a stanza of more than %d MiB", DEB822_MAX_STANZA >> 20);

@@ -17,7 +17,7 @@ int pins_load(struct pins *ret, struct err *err)
 	int r;
 
 	if (!home)
-		return -err->code;
+		return err ? -err->code : -EIO;
 	path = path_join(home, "kernel-config/kernels.yml");
 	r = io_read_file(AT_FDCWD, path, YAML_MAX_BYTES, &text, err);
 	return r < 0 ? r : pins_parse(path, text.data, text.len, ret, err);
@@ -30,7 +30,7 @@ int kernels_lock_load(struct kernels_lock *ret, struct err *err)
 	int r;
 
 	if (!home)
-		return -err->code;
+		return err ? -err->code : -EIO;
 	path = path_join(home, "kernel-config/kernels.lock");
 	r = io_read_file(AT_FDCWD, path, YAML_MAX_BYTES, &text, err);
 	if (r == -ENOENT) {
@@ -105,7 +105,7 @@ static int collect(void *data, const struct deb822 *s, struct err *err)
 	at = &c->items[c->n];
 	*at = (struct candidate){0};
 	if (deb_from_stanza(s, c->suite, c->stamp, &at->deb, err) < 0)
-		return -err->code;
+		return err ? -err->code : -EIO;
 	c->n++;
 	if (depends)
 		deb822_depends(depends, &at->depends);
@@ -272,8 +272,15 @@ int kernel_pin(const struct strv *names, kernel_progress_fn progress, kernel_pin
 	auto_cleanup(kernels_lock) lock = {0};
 	auto_cleanup(pins) pins = {0};
 	auto_cleanup(buf) text = {0};
-	int r = home ? pins_load(&pins, err) : -err->code;
+	auto_free char *cache = home ? cache_dir("apt", err) : NULL, *lock_path = NULL;
+	auto_close int only_one = -1; /* reads, changes and replaces the lock at a time */
+	int r;
 
+	if (!cache)
+		return err ? -err->code : -EIO;
+	lock_path = path_join(cache, "pin.lock");
+	only_one = io_lock_file(lock_path, IO_LOCK_WAIT, err);
+	r = only_one < 0 ? only_one : pins_load(&pins, err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < names->n; i++)

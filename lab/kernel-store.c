@@ -100,8 +100,7 @@ static int write_meta(const struct lock_kernel *k, const char *dir, const char *
 {
 	auto_free char *image = path_join(dir, "image"), *path = path_join(dir, "meta.json");
 	auto_free char *packages = inputs(k), *text = NULL;
-	const struct deb *last = &k->debs[k->n_debs - 1];
-	auto_free char *package = str_printf("%s %s", last->name, last->version);
+	auto_free char *package = str_printf("linux-image-%s %s", k->release, k->debs[0].version);
 	char sha256[65];
 	struct stat st;
 	json_t *meta;
@@ -208,9 +207,20 @@ int kernel_store_verify(const struct lock_kernel *k, struct err *err)
 
 int kernel_store_remove(const struct lock_kernel *k, struct err *err)
 {
-	auto_free char *dir = folder(k, err);
+	auto_free char *dir = folder(k, err), *debs = cache_dir("debs", err);
+	bool was_there;
+	int r;
 
-	if (!dir)
+	if (!dir || !debs)
 		return err ? -err->code : -EINVAL;
-	return io_remove_tree(AT_FDCWD, dir, err);
+	was_there = io_exists(dir);
+	r = io_remove_tree(AT_FDCWD, dir, err);
+	for (size_t i = 0; r == 0 && i < k->n_debs; i++) {
+		auto_free char *deb = str_printf("%s/%s.deb", debs, k->debs[i].sha256);
+		auto_free char *part = str_printf("%s/%s.part", debs, k->debs[i].sha256);
+
+		was_there |= unlink(deb) == 0;
+		unlink(part);
+	}
+	return r < 0 ? r : was_there;
 }

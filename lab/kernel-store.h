@@ -30,6 +30,7 @@ int kernel_store_verify(const struct lock_kernel *k, struct err *err);
 /* From the store, else the packages are fetched (unless offline) and unpacked. */
 int kernel_fetch(const struct lock_kernel *k, bool offline, kernel_progress_fn progress, void *data,
 		 struct kernel *ret, struct err *err);
+/* With its packages. Returns 1, 0 (nothing was there), or a negative errno. */
 int kernel_store_remove(const struct lock_kernel *k, struct err *err);
 
 #endif

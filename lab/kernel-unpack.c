@@ -1,5 +1,7 @@
 #include "lab/kernel-unpack.h"
 
+#include <archive.h>
+#include <archive_entry.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
@@ -84,6 +86,39 @@ int kernel_unpack(const char *deb_path, const char *release, const char *dir, st
 	return deb_walk(deb_path, on_member, &u, err);
 }
 
+/*
+ * An EFI program that unpacks itself (CONFIG_EFI_ZBOOT, arm64): QEMU before 8.0 does not boot it, so
+ * put what it holds in its place.
+ */
+static int unwrap_zboot(const char *path, const struct kernel_image *image, struct err *err)
+{
+	auto_free char *tmp = str_printf("%s.raw", path);
+	auto_cleanup(buf) all = {0};
+	auto_close int to = -1;
+	struct archive *a = archive_read_new();
+	struct archive_entry *entry;
+	int r = io_read_file(AT_FDCWD, path, 256 << 20, &all, err);
+
+	to = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (r == 0 && to < 0)
+		r = err_errno(err, "create %s", tmp);
+	if (r == 0) {
+		archive_read_support_filter_gzip(a);
+		archive_read_support_filter_xz(a);
+		archive_read_support_filter_lzma(a);
+		archive_read_support_filter_zstd(a);
+		archive_read_support_format_raw(a);
+		if (archive_read_open_memory(a, all.data + image->payload_offset,
+					     image->payload_size) != ARCHIVE_OK ||
+		    archive_read_next_header(a, &entry) != ARCHIVE_OK ||
+		    archive_read_data_into_fd(a, to) != ARCHIVE_OK || rename(tmp, path) < 0)
+			r = err_set(err, EBADMSG, "%s: cannot unpack this EFI program (%s)", path,
+				    archive_error_string(a) ? archive_error_string(a) : strerror(errno));
+	}
+	archive_read_free(a);
+	return r;
+}
+
 int kernel_unpack_finish(const char *dir, enum arch arch, struct err *err)
 {
 	auto_free char *image = path_join(dir, "image"), *config = path_join(dir, "config");
@@ -94,6 +129,11 @@ int kernel_unpack_finish(const char *dir, enum arch arch, struct err *err)
 		return err_set(err, EBADMSG, "the packages hold no %s",
 			       io_exists(image) ? "kernel configuration" : "kernel image");
 	r = kernel_image_probe_file(image, &found, err);
+	if (r == 0 && found.format == KERNEL_ZBOOT) {
+		r = unwrap_zboot(image, &found, err);
+		if (r == 0)
+			r = kernel_image_probe_file(image, &found, err);
+	}
 	if (r == 0 && found.arch != arch)
 		return err_set(err, EBADMSG, "the packages' kernel is for %s", arch_name(found.arch));
 	return r;

@@ -156,7 +156,8 @@ void kernels_lock_print(struct kernels_lock *lock, struct buf *out)
 {
 	const char *last = NULL;
 
-	qsort(lock->items, lock->n, sizeof(*lock->items), compare_kernels);
+	if (lock->n)
+		qsort(lock->items, lock->n, sizeof(*lock->items), compare_kernels);
 	buf_adds(out, "# Written by 'lab kernel pin'; what it follows is in kernels.yml.\nschema: 1\n");
 	buf_adds(out, lock->n ? "kernels:\n" : "kernels: {}\n");
 	for (size_t i = 0; i < lock->n; i++) {

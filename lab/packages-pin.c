@@ -56,7 +56,7 @@ static int collect(void *data, const struct deb822 *s, struct err *err)
 	e = &x->entries[x->n];
 	*e = (struct entry){0};
 	if (deb_from_stanza(s, x->suite, x->stamp, &e->deb, err) < 0)
-		return -err->code;
+		return err ? -err->code : -EIO;
 	x->n++;
 	for (size_t i = 0; i < array_len(fields); i++)
 		if (deb822_get(s, fields[i]))
@@ -227,7 +227,7 @@ int packages_pin(kernel_progress_fn progress, void *data, size_t *n, struct err 
 	auto_cleanup(packages_lock) lock = {0};
 	auto_cleanup(apt_suite) suite = {0};
 	auto_cleanup(buf) text = {0};
-	int r = home ? load_wish(home, &name, &packages, &exclude, err) : -err->code;
+	int r = home ? load_wish(home, &name, &packages, &exclude, err) : err ? -err->code : -EIO;
 
 	if (r == 0)
 		r = apt_suite_open(name, &suite, err);
