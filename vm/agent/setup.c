@@ -19,15 +19,16 @@
 void klog(const char *fmt, ...)
 {
 	auto_close int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC | O_NOCTTY);
-	char text[600];
+	auto_cleanup(buf) line = {0};
 	va_list ap;
-	int n;
 
+	buf_adds(&line, "<3>lab-agent: ");
 	va_start(ap, fmt);
-	n = vsnprintf(text, sizeof(text), fmt, ap);
+	buf_vaddf(&line, fmt, ap);
 	va_end(ap);
-	if (n > 0 && fd >= 0)
-		dprintf(fd, "<3>lab-agent: %s\n", text);
+	/* not by dprintf(3): it asks for the position, and /dev/kmsg refuses to be asked */
+	if (fd >= 0)
+		io_write_all(fd, line.data, line.len);
 }
 
 void power_off(void)
