@@ -1,6 +1,6 @@
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -11,7 +11,8 @@
 #include "lab/console-frame.h"
 #include "lab/console.h"
 
-/* Texts from real boots (panic-, hung-, stall-) and made after the kernel's formats (the others). */
+/* Texts from real boots (panic-, hung-, stall-) and made after the kernel's formats (the others).
+ */
 static const struct {
 	const char *file;
 	const char *title; /* NULL: no report */
@@ -34,10 +35,10 @@ static const struct {
 	{"lockdep", "possible deadlock in box_flush", false, false},
 	{"ubsan", "UBSAN: array-index-out-of-bounds in table_get", false, false},
 	{"slub", "BUG kmalloc-64: Right Redzone overwritten", false, false},
-	{"oops-null-amd64", "BUG: unable to handle kernel NULL pointer dereference in demo_write", true,
-	 false},
-	{"oops-null-arm64", "BUG: unable to handle kernel NULL pointer dereference in demo_write", true,
-	 false},
+	{"oops-null-amd64", "BUG: unable to handle kernel NULL pointer dereference in demo_write",
+	 true, false},
+	{"oops-null-arm64", "BUG: unable to handle kernel NULL pointer dereference in demo_write",
+	 true, false},
 	{"gpf-6.12-amd64", "general protection fault in demo_remove", true, false},
 	{"kernel-bug-arm64", "kernel BUG in box_check", true, false},
 	{"warning-5.10-arm64", "WARNING in box_close", false, false},
@@ -88,13 +89,15 @@ static const struct {
 	{"traps: PANIC: double fault, error_code: 0x0", "PANIC: double fault"},
 	{"Internal error: Oops - Undefined instruction: 0000000002000000 [#1] SMP",
 	 "Oops - Undefined instruction"},
-	{"Unable to handle kernel access to user memory outside uaccess routines at virtual address 0",
+	{"Unable to handle kernel access to user memory outside uaccess routines at virtual "
+	 "address 0",
 	 "BUG: unable to handle kernel access to user memory outside uaccess routines"},
 	{"Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)",
 	 "kernel panic: VFS: Unable to mount root fs on unknown-block(0,0)"},
 	{"Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: f+0x1/0x2",
 	 "kernel panic: stack is corrupted"},
-	{"Kernel panic - not syncing: bad page at 0xffff888012345678", "kernel panic: bad page at ADDR"},
+	{"Kernel panic - not syncing: bad page at 0xffff888012345678",
+	 "kernel panic: bad page at ADDR"},
 	{"Kernel panic - not syncing", "kernel panic: without a text"},
 	{"BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 35s!",
 	 "BUG: workqueue lockup"},
@@ -119,7 +122,8 @@ static void test_lines(void **state)
 		struct crash crash = {0};
 		bool found = console_find_crash(lines[i].text, strlen(lines[i].text), &crash);
 
-		if (found != (lines[i].title != NULL) || (found && !str_eq(crash.title, lines[i].title)))
+		if (found != (lines[i].title != NULL) ||
+		    (found && !str_eq(crash.title, lines[i].title)))
 			fail_msg("'%s' gives '%s'", lines[i].text, found ? crash.title : "nothing");
 		free(crash.title);
 	}
@@ -202,8 +206,8 @@ static void test_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_files),  cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_panic),  cmocka_unit_test(test_frames),
+		cmocka_unit_test(test_files),	cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_panic),	cmocka_unit_test(test_frames),
 		cmocka_unit_test(test_hostile),
 	};
 
