@@ -31,21 +31,20 @@ static int rate_source(const char *uri, const char *origin, const char *label, c
 	return 0;
 }
 
-char *apt_mirror(struct err *err)
+/*
+ * The best among the sources that apt lists. Without release_info it lists those too of which
+ * nothing was fetched yet (a fresh container); then origin and label stay as they were asked for.
+ */
+static char *best_source(bool release_info, struct err *err)
 {
-	static char *const argv[] = {
-		"apt-get", "indextargets", "--format",
-		"$(REPO_URI)|$(ORIGIN)|$(LABEL)|$(RELEASE)|$(COMPONENT)|.", "Created-By: Packages", NULL};
-	const char *mirror = getenv("LAB_MIRROR");
+	auto_free char *format = xstrdup("$(REPO_URI)|$(ORIGIN)|$(LABEL)|$(RELEASE)|$(COMPONENT)|.");
+	char *const argv[] = {"apt-get", "indextargets", "--format", format, "Created-By: Packages",
+			      release_info ? NULL : "--no-release-info", NULL};
 	auto_cleanup(buf) out = {0};
 	auto_cleanup(strv) lines = {0};
 	auto_free char *best = NULL;
-	struct err why = {0};
-	int best_rate = 0, r;
+	int best_rate = 0, r = proc_run(argv, &out, NULL, err);
 
-	if (mirror && *mirror)
-		return trim_slashes(mirror);
-	r = proc_run(argv, &out, NULL, &why);
 	strv_split(&lines, r == 0 && out.data ? out.data : "", '\n');
 	for (size_t i = 0; i < lines.n; i++) {
 		char *rest = lines.items[i], *field[5] = {0};
@@ -55,6 +54,9 @@ char *apt_mirror(struct err *err)
 			n++;
 		if (n < 5 || !str_eq(field[4], "main"))
 			continue;
+		for (n = 1; n < 3; n++)
+			if (field[n][0] == '$')
+				field[n] = "";
 		rate = rate_source(field[0], field[1], field[2], field[3]);
 		if (rate <= best_rate)
 			continue;
@@ -62,11 +64,25 @@ char *apt_mirror(struct err *err)
 		free(best);
 		best = trim_slashes(field[0]);
 	}
+	return take_ptr(best);
+}
+
+char *apt_mirror(struct err *err)
+{
+	const char *mirror = getenv("LAB_MIRROR");
+	struct err why = {0};
+	char *best;
+
+	if (mirror && *mirror)
+		return trim_slashes(mirror);
+	best = best_source(true, &why);
+	if (!best)
+		best = best_source(false, &why);
 	if (!best)
 		err_set(err, ENOENT,
-			"no Debian archive among apt's sources on this host%s%s: set LAB_MIRROR to the URL of a Debian mirror",
-			r < 0 ? ": " : "", r < 0 ? why.msg : "");
-	return take_ptr(best);
+			"no Debian archive among apt's sources on this host%s%.100s: set LAB_MIRROR to the URL of a Debian mirror",
+			why.code ? ": " : "", why.msg);
+	return best;
 }
 
 /* The value of one key of apt's configuration, or NULL. Allocated. */

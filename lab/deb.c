@@ -84,31 +84,33 @@ static int fetch_from(const struct fetching *f, const char *root, struct err *er
 /* From the mirror, or when it has dropped the file from the snapshot. */
 static int fetch(const struct fetching *f, struct err *err)
 {
-	auto_free char *mirror = apt_mirror(err), *snapshot = NULL;
-	auto_cleanup(buf) tried = {0};
-	struct err why = {0};
-	int r = -ENOENT;
+	auto_free char *mirror = NULL, *snapshot = NULL;
+	struct err why = {0}, why_not = {0};
+	int r;
 
-	if (mirror) {
-		r = fetch_from(f, mirror, err);
-		if (r != -ENOENT)
-			return r;
-		buf_addf(&tried, "%s", mirror);
+	mirror = apt_mirror(&why);
+	r = mirror ? fetch_from(f, mirror, &why) : -ENOENT;
+	if (r != -ENOENT) {
+		if (r < 0)
+			err_set(err, -r, "%s", why.msg);
+		return r;
 	}
 	snapshot = apt_snapshot(f->deb->snapshot);
 	if (snapshot) {
-		r = fetch_from(f, snapshot, &why);
+		r = fetch_from(f, snapshot, &why_not);
 		if (r == 0)
 			return 0;
-		buf_addf(&tried, "%s%s (%.100s)", mirror ? " and " : "", snapshot,
-			 r == -ENOENT ? "not there" : why.msg);
-	} else {
-		buf_addf(&tried, "%s; no snapshot archive is configured (LAB_SNAPSHOT)",
-			 mirror ? "" : "no mirror (set LAB_MIRROR)");
 	}
 	unlink(f->part);
-	return err_set(err, -r, "%s %s of %s is gone; tried %s", f->deb->name, f->deb->version,
-		       f->deb->suite, tried.data);
+	if (!mirror)
+		return err_set(err, ENXIO, "%s", why.msg);
+	if (!snapshot)
+		return err_set(err, ENOENT,
+			       "%s %s of %s is gone; tried %s; no snapshot archive is configured (LAB_SNAPSHOT)",
+			       f->deb->name, f->deb->version, f->deb->suite, mirror);
+	return err_set(err, -r, "%s %s of %s is gone; tried %s and %s (%.100s)", f->deb->name,
+		       f->deb->version, f->deb->suite, mirror, snapshot,
+		       r == -ENOENT ? "not there" : why_not.msg);
 }
 
 static char *describe(const struct deb *deb)

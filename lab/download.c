@@ -110,7 +110,10 @@ static int attempt(struct transfer *t, struct err *err)
 	}
 	if (r == CURLE_HTTP_RETURNED_ERROR && code < 500)
 		return err_set(err, EPROTO, "%s: the server answered %ld", d->url, code);
-	err_set(err, EIO, "%s: %s", d->url, curl_easy_strerror(r));
+	if (r == CURLE_HTTP_RETURNED_ERROR)
+		err_set(err, EIO, "%s: the server answered %ld", d->url, code);
+	else
+		err_set(err, EIO, "%s: %s", d->url, curl_easy_strerror(r));
 	return t->have > before ? 1 : -EAGAIN;
 }
 
@@ -152,7 +155,8 @@ int download(const struct download *d, struct err *err)
 	if (r < 0)
 		return r;
 	if (d->exact && t.have != t.max)
-		return err_set(err, EBADMSG, "%s: %llu bytes, expected %llu", d->url,
-			       (unsigned long long)t.have, (unsigned long long)t.max);
+		return err_set(err, EBADMSG,
+			       "%s: truncated: %llu bytes of %llu; the mirror is damaged or in the middle of an update: try later, or set LAB_MIRROR to another",
+			       d->url, (unsigned long long)t.have, (unsigned long long)t.max);
 	return 0;
 }

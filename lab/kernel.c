@@ -100,7 +100,7 @@ int kernel_fetch(const struct lock_kernel *k, bool offline, kernel_progress_fn p
 				       "kernel %s for %s is not in the cache, and nothing may be fetched (offline): run 'lab kernel pull %s'",
 				       k->name, arch_name(k->arch), k->name);
 		if (r == -ENOENT)
-			return err_set(err, ENOENT, "kernel %s for %s: %s. Pin its successor: lab kernel pin %s",
+			return err_set(err, ENOENT, "kernel %s for %s: %s. To pin its successor: lab kernel pin %s",
 				       k->name, arch_name(k->arch), why.msg, k->name);
 		if (r < 0)
 			return err_set(err, -r, "kernel %s for %s: %s", k->name, arch_name(k->arch),
