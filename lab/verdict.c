@@ -63,6 +63,17 @@ static void add_quoted(struct buf *out, const char *text, size_t len)
 	buf_adds(out, "\"");
 }
 
+static void add_first_line(struct buf *out, struct evidence_text text)
+{
+	size_t start = 0, end;
+
+	while (start + 1 < text.len && (text.data[start] == '\n' || text.data[start] == '\r'))
+		start++;
+	for (end = start; end < text.len && text.data[end] != '\n' && text.data[end] != '\r';)
+		end++;
+	add_quoted(out, text.data + start, end - start);
+}
+
 static void add_match(struct buf *out, const struct match *m)
 {
 	if (m->regex) {
@@ -107,7 +118,7 @@ static void check_text(struct judgement *j, const char *what, const struct match
 					 (unsigned long long)cut->seen);
 			if (begins) {
 				buf_adds(&line, " (it begins: ");
-				add_quoted(&line, text.data, strnlen(text.data, text.len));
+				add_first_line(&line, text);
 				buf_adds(&line, ")");
 			}
 		}
