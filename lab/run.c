@@ -136,7 +136,7 @@ static int accelerator(struct run *run, const struct kernel *k, const struct ima
 
 	if (run->accel_result[a] == 1) {
 		run->accel_result[a] = accel_choose(run->virt, run->options->accel, k, image,
-						    &run->accel[a], &run->accel_err[a]);
+						    &cancelled, &run->accel[a], &run->accel_err[a]);
 		if (run->accel_result[a] == 0) {
 			pthread_mutex_lock(&run->lock);
 			run->events->accel(run->events->data, a, run->accel[a].why);

@@ -1,8 +1,11 @@
 #include "lab/virt-root.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
+#include <pwd.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -202,4 +205,35 @@ void virt_root_close(struct virt_root *root)
 		close(root->lock);
 	free(root->uri);
 	*root = (struct virt_root){.lock = -1};
+}
+
+/*
+ * As root the driver looks up the account it was compiled with before it reads qemu.conf, which says
+ * "root", and fails when there is none: on Debian it comes with the system daemon, which the embedded
+ * driver does not need. This program's definitions of the two look-ups come before libc's; they
+ * answer for that one name when nobody else can.
+ */
+#define ACCOUNT "libvirt-qemu"
+
+typedef int (*passwd_fn)(const char *, struct passwd *, char *, size_t, struct passwd **);
+typedef int (*group_fn)(const char *, struct group *, char *, size_t, struct group **);
+
+int getpwnam_r(const char *name, struct passwd *pwd, char *buf, size_t len, struct passwd **ret)
+{
+	passwd_fn next = (passwd_fn)dlsym(RTLD_NEXT, "getpwnam_r");
+	int r = next(name, pwd, buf, len, ret);
+
+	if (r == 0 && !*ret && strcmp(name, ACCOUNT) == 0)
+		return next("root", pwd, buf, len, ret);
+	return r;
+}
+
+int getgrnam_r(const char *name, struct group *grp, char *buf, size_t len, struct group **ret)
+{
+	group_fn next = (group_fn)dlsym(RTLD_NEXT, "getgrnam_r");
+	int r = next(name, grp, buf, len, ret);
+
+	if (r == 0 && !*ret && strcmp(name, ACCOUNT) == 0)
+		return next("root", grp, buf, len, ret);
+	return r;
 }

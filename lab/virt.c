@@ -26,6 +26,7 @@ struct virt_machine {
 	char *name;
 	virDomainPtr dom;
 	_Atomic enum virt_state state;
+	atomic_bool died;
 	int event_fd, pidfd;
 	pid_t pid;
 };
@@ -102,20 +103,21 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int det
 	const char *name = virDomainGetName(dom);
 
 	(void)conn;
-	(void)detail;
 	pthread_mutex_lock(&v->lock);
 	for (struct virt_machine *m = v->machines; m; m = m->next) {
 		if (!name || !str_eq(m->name, name))
 			continue;
-		if (event == VIR_DOMAIN_EVENT_STOPPED)
+		if (event == VIR_DOMAIN_EVENT_STOPPED) {
+			atomic_store(&m->died, detail != VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN);
 			set_state(m, VIRT_OFF);
-		else if (event == VIR_DOMAIN_EVENT_CRASHED)
+		} else if (event == VIR_DOMAIN_EVENT_CRASHED) {
 			set_state(m, VIRT_CRASHED);
-		else if (event == VIR_DOMAIN_EVENT_SUSPENDED &&
-			 atomic_load(&m->state) != VIRT_CRASHED)
+		} else if (event == VIR_DOMAIN_EVENT_SUSPENDED &&
+			   atomic_load(&m->state) != VIRT_CRASHED) {
 			set_state(m, VIRT_PAUSED);
-		else if (event == VIR_DOMAIN_EVENT_RESUMED)
+		} else if (event == VIR_DOMAIN_EVENT_RESUMED) {
 			set_state(m, VIRT_RUNNING);
+		}
 	}
 	pthread_mutex_unlock(&v->lock);
 	return 0;
@@ -316,6 +318,11 @@ int virt_start(struct virt *v, const struct machine_spec *spec, struct virt_mach
 enum virt_state virt_machine_state(struct virt_machine *m)
 {
 	return atomic_load(&m->state);
+}
+
+bool virt_machine_died(struct virt_machine *m)
+{
+	return atomic_load(&m->died);
 }
 
 int virt_machine_event_fd(struct virt_machine *m)

@@ -29,6 +29,8 @@ int virt_start(struct virt *v, const struct machine_spec *spec, struct virt_mach
 enum virt_state { VIRT_RUNNING, VIRT_PAUSED, VIRT_CRASHED, VIRT_OFF };
 /* Kept current by libvirt's events: a cheap read. */
 enum virt_state virt_machine_state(struct virt_machine *m);
+/* Off, and not because the guest powered off or rebooted: QEMU died or was killed. */
+bool virt_machine_died(struct virt_machine *m);
 /* A descriptor that becomes readable when the state changes (eventfd; read it to clear). */
 int virt_machine_event_fd(struct virt_machine *m);
 /* QEMU's pid, or -1 when it is not on this host. */

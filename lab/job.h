@@ -1,0 +1,47 @@
+/*
+ * job.h - what one guest is asked to do, and the bounds on what may come out of it. Plain data.
+ */
+#ifndef LAB_JOB_H
+#define LAB_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct image;
+struct kernel;
+
+struct job_file {
+	const char *path; /* on the host */
+	const char *name; /* in the guest's working folder; path_is_inside() */
+};
+
+struct job {
+	const char *name; /* unique within this process; for the machine's name */
+	const struct kernel *kernel;
+	const struct image *image;
+	bool kvm;
+	unsigned int memory_mib, cpus;
+	char *const *argv; /* NULL-terminated */
+	char *const *env;  /* NULL-terminated or NULL */
+	const struct job_file *files;
+	size_t n_files;
+	char *const *artefacts; /* NULL-terminated or NULL */
+	bool trace;
+	int64_t timeout_ms;	     /* of the payload */
+	int64_t boot_timeout_ms;     /* start to HELLO; 0: default for the accelerator */
+	int64_t no_progress_ms;	     /* nothing on channel and console; 0: default */
+	uint64_t stream_limit_bytes; /* each of stdout, stderr, strace, console; 0: default */
+	/* Called from the running thread with "booting", "running", …; may be NULL. */
+	void (*phase)(void *data, const char *what);
+	void *data;
+	const volatile int *cancel; /* non-zero: end at once with END_GONE, detail "interrupted" */
+};
+
+enum {
+	MACHINE_STREAM_LIMIT = 8 << 20,	   /* default stream_limit_bytes */
+	MACHINE_ARTEFACT_LIMIT = 64 << 20, /* all artefacts of a job together */
+	MACHINE_ARTEFACT_FILES = 1000,
+};
+
+#endif
