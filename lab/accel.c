@@ -14,7 +14,7 @@ enum {
 	PROBE_BOOT_MS = 15000,
 	PROBE_RUN_MS = 3000,
 	PROBE_MIB = 256,
-	PROBES_MAX = 32,	 /* kept in the file */
+	PROBES_MAX = 32, /* kept in the file */
 	FILE_MAX_BYTES = 64 << 10,
 };
 
@@ -46,7 +46,8 @@ static json_t *load_probes(const char *path)
 /* 1: a probe booted, 0: none did, -1: not asked yet. */
 static int recall(const char *key)
 {
-	auto_free char *dir = cache_dir(NULL, NULL), *path = dir ? path_join(dir, "accel.json") : NULL;
+	auto_free char *dir = cache_dir(NULL, NULL),
+		       *path = dir ? path_join(dir, "accel.json") : NULL;
 	json_t *probes, *kvm;
 	int r = -1;
 
@@ -62,7 +63,8 @@ static int recall(const char *key)
 
 static void remember(const char *key, bool kvm)
 {
-	auto_free char *dir = cache_dir(NULL, NULL), *path = dir ? path_join(dir, "accel.json") : NULL;
+	auto_free char *dir = cache_dir(NULL, NULL),
+		       *path = dir ? path_join(dir, "accel.json") : NULL;
 	auto_free char *text = NULL;
 	json_t *probes;
 

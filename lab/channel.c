@@ -38,7 +38,8 @@ void channel_deinit(struct channel *c)
 	c->fd = c->file = -1;
 }
 
-/* --- to the guest ------------------------------------------------------------------------------ */
+/* --- to the guest ------------------------------------------------------------------------------
+ */
 
 static void add_words(struct buf *body, const char *key, char *const *values)
 {
@@ -166,7 +167,8 @@ int channel_write(struct channel *c, struct err *err)
 	return 0;
 }
 
-/* --- from the guest ---------------------------------------------------------------------------- */
+/* --- from the guest ----------------------------------------------------------------------------
+ */
 
 static int broken(struct err *err, const char *what)
 {
@@ -193,7 +195,8 @@ static int on_hello(struct channel *c, const uint8_t *body, size_t len, struct e
 		return broken(err, "a malformed greeting");
 	if (version != PROTO_VERSION)
 		return err_set(err, EPROTO,
-			       "the guest's agent speaks version %" PRIu64 " of the protocol, not %d",
+			       "the guest's agent speaks version %" PRIu64
+			       " of the protocol, not %d",
 			       version, PROTO_VERSION);
 	free(c->evidence->outcome->release);
 	c->evidence->outcome->release = take_ptr(release.data);
@@ -263,7 +266,8 @@ static int on_error(struct channel *c, const uint8_t *body, size_t len)
 
 	str_printable(&text, (const char *)body, len, ERROR_MAX, false);
 	free(c->evidence->outcome->detail);
-	c->evidence->outcome->detail = str_printf("the guest's agent: %s", text.data ? text.data : "?");
+	c->evidence->outcome->detail =
+		str_printf("the guest's agent: %s", text.data ? text.data : "?");
 	c->failed = true;
 	c->state = CHANNEL_OVER;
 	return 0;

@@ -24,8 +24,8 @@ enum channel_state {
 struct channel {
 	int fd; /* owned */
 	enum channel_state state;
-	bool ended;	     /* end of file */
-	bool failed;	     /* ERROR came instead of EXIT */
+	bool ended;  /* end of file */
+	bool failed; /* ERROR came instead of EXIT */
 	const struct job *job;
 	struct evidence *evidence;
 	struct buf in, out;
@@ -35,7 +35,7 @@ struct channel {
 	bool job_sent;
 	uint64_t frames;   /* received */
 	uint64_t progress; /* received, without TICK */
-	uint64_t taken;    /* bytes the guest took */
+	uint64_t taken;	   /* bytes the guest took */
 };
 
 /* Takes over fd and makes it non-blocking. job and evidence must outlive the channel. */

@@ -250,10 +250,14 @@ static int check_spec(const struct machine_spec *spec, struct err *err)
 	const struct {
 		const char *what, *text;
 	} all[] = {
-		{"name", spec->name},	    {"emulator path", spec->emulator},
-		{"kernel path", spec->kernel}, {"initrd path", spec->initrd},
-		{"kernel command line", spec->cmdline}, {"disk path", spec->disk},
-		{"console path", spec->console}, {"channel path", spec->channel},
+		{"name", spec->name},
+		{"emulator path", spec->emulator},
+		{"kernel path", spec->kernel},
+		{"initrd path", spec->initrd},
+		{"kernel command line", spec->cmdline},
+		{"disk path", spec->disk},
+		{"console path", spec->console},
+		{"channel path", spec->channel},
 	};
 	int r;
 
@@ -264,7 +268,8 @@ static int check_spec(const struct machine_spec *spec, struct err *err)
 			return r;
 	}
 	if (spec->channel && strlen(spec->channel) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-		return err_set(err, EINVAL, "machine: the channel's path is too long for a socket: %s",
+		return err_set(err, EINVAL,
+			       "machine: the channel's path is too long for a socket: %s",
 			       spec->channel);
 	if (spec->memory_mib < 16 || !spec->cpus)
 		return err_set(err, EINVAL, "machine: %u MiB and %u CPUs are too few",

@@ -20,8 +20,9 @@ struct machine_spec {
 	bool kvm;
 	const char *emulator; /* QEMU's path; NULL: found by architecture */
 	const char *kernel, *initrd;
-	const char *cmdline; /* further words for the kernel, after the architecture's own; or NULL */
-	const char *disk;    /* read-only squashfs or NULL */
+	const char
+		*cmdline; /* further words for the kernel, after the architecture's own; or NULL */
+	const char *disk; /* read-only squashfs or NULL */
 	unsigned int memory_mib, cpus;
 	const char *console; /* file the serial console is appended to */
 	const char *channel; /* unix socket (QEMU listens), < 108 bytes; NULL: no channel */

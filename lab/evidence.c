@@ -94,7 +94,8 @@ int evidence_append(struct evidence *e, enum evidence_stream which, const void *
 	count->seen += len;
 	if (len > room) {
 		if (!noted)
-			evidence_note(e, "%s: kept the first %" PRIu64 " bytes", names[which], e->limit);
+			evidence_note(e, "%s: kept the first %" PRIu64 " bytes", names[which],
+				      e->limit);
 		len = room;
 	}
 	r = io_write_all(e->streams[which].fd, data, len);
@@ -111,8 +112,8 @@ void evidence_count(struct evidence *e, enum evidence_stream which, uint64_t see
 	if (seen <= count->seen)
 		return;
 	if (count->seen == count->kept)
-		evidence_note(e, "%s: kept the first %" PRIu64 " of %" PRIu64 " bytes", names[which],
-			      count->kept, seen);
+		evidence_note(e, "%s: kept the first %" PRIu64 " of %" PRIu64 " bytes",
+			      names[which], count->kept, seen);
 	count->seen = seen;
 }
 
@@ -167,7 +168,8 @@ int evidence_file_begin(struct evidence *e, const char *path, struct err *err)
 		auto_cleanup(buf) shown = {0};
 
 		str_printable(&shown, path, strlen(path), 100, false);
-		return err_set(err, EPROTO, "the guest sent a file whose path leaves the folder: %s",
+		return err_set(err, EPROTO,
+			       "the guest sent a file whose path leaves the folder: %s",
 			       shown.data ? shown.data : "");
 	}
 	e->in_file = true;

@@ -1,9 +1,9 @@
 /*
  * evidence.h - the files of one cell, filled from a guest that is not trusted.
  *
- * Streams are appended as they come, each up to a limit; beyond it bytes are counted and noted once.
- * Artefacts go below artefacts/, never outside of it and never through a link; what is refused
- * becomes a note. Errors are the host's own (no space left, say).
+ * Streams are appended as they come, each up to a limit; beyond it bytes are counted and noted
+ * once. Artefacts go below artefacts/, never outside of it and never through a link; what is
+ * refused becomes a note. Errors are the host's own (no space left, say).
  */
 #ifndef LAB_EVIDENCE_H
 #define LAB_EVIDENCE_H
@@ -34,7 +34,8 @@ struct evidence {
 	uint64_t files_bytes;
 };
 
-/* dir exists; an earlier attempt's files in it are removed. Releases nothing on failure: call evidence_close() in any case. */
+/* dir exists; an earlier attempt's files in it are removed. Releases nothing on failure: call
+ * evidence_close() in any case. */
 int evidence_open(struct evidence *e, const char *dir, uint64_t limit, struct outcome *outcome,
 		  struct err *err);
 void evidence_close(struct evidence *e);
@@ -44,7 +45,8 @@ int evidence_append(struct evidence *e, enum evidence_stream which, const void *
 /* The guest says how many bytes there were in all: those it did not send are counted too. */
 void evidence_count(struct evidence *e, enum evidence_stream which, uint64_t seen);
 
-/* -EPROTO when the path leaves the folder, or an artefact is open (begin) or none is (data, end). */
+/* -EPROTO when the path leaves the folder, or an artefact is open (begin) or none is (data, end).
+ */
 int evidence_file_begin(struct evidence *e, const char *path, struct err *err);
 int evidence_file_data(struct evidence *e, const void *data, size_t len, struct err *err);
 int evidence_file_end(struct evidence *e, struct err *err);

@@ -5,9 +5,9 @@
  * returns and is the worker that hosts libvirt. QEMU, started daemonised by libvirt, is re-parented
  * to the guardian, which reaps it at once (libvirt waits for a zombie's pid to vanish otherwise).
  * The worker dies: the guardian kills what is left. The guardian dies: QEMU has asked for SIGKILL
- * then (PR_SET_PDEATHSIG, set by guardian_exec_qemu()), and the worker gets SIGTERM. Signals for the
- * terminal's user (INT, TERM, HUP) go to the worker, whose exit code becomes the guardian's: sent by
- * the terminal they reach both; sent to the guardian alone they are handed on.
+ * then (PR_SET_PDEATHSIG, set by guardian_exec_qemu()), and the worker gets SIGTERM. Signals for
+ * the terminal's user (INT, TERM, HUP) go to the worker, whose exit code becomes the guardian's:
+ * sent by the terminal they reach both; sent to the guardian alone they are handed on.
  */
 #ifndef LAB_GUARDIAN_H
 #define LAB_GUARDIAN_H

@@ -18,14 +18,14 @@
 enum {
 	BOOT_TCG_MS = 60000,
 	BOOT_KVM_MS = 30000,
-	NO_PROGRESS_MS = 20000,	 /* the agent ticks every second while it gets to run */
-	PAYLOAD_MS = 600000,	 /* when the job has no limit of its own */
-	GRACE_MS = 10000,	 /* for the agent to end the payload and to say so */
-	FLOW_MS = 60000,	 /* further, while output still flows */
-	FLOWING_MS = 2000,	 /* silence that ends a flow */
-	PANIC_MS = 2000,	 /* for a panic's report to get to its end */
-	PANIC_QUIET_MS = 300,	 /* after "end Kernel panic", or pvpanic's word */
-	HANG_UP_MS = 1000,	 /* from the channel's end to QEMU's */
+	NO_PROGRESS_MS = 20000, /* the agent ticks every second while it gets to run */
+	PAYLOAD_MS = 600000,	/* when the job has no limit of its own */
+	GRACE_MS = 10000,	/* for the agent to end the payload and to say so */
+	FLOW_MS = 60000,	/* further, while output still flows */
+	FLOWING_MS = 2000,	/* silence that ends a flow */
+	PANIC_MS = 2000,	/* for a panic's report to get to its end */
+	PANIC_QUIET_MS = 300,	/* after "end Kernel panic", or pvpanic's word */
+	HANG_UP_MS = 1000,	/* from the channel's end to QEMU's */
 	POLL_MS = 50,
 	CONNECT_MS = 5, /* until QEMU listens */
 	SPACE_MS = 1000,
@@ -84,7 +84,8 @@ static int64_t boot_limit(const struct job *job)
 	return job->kvm ? BOOT_KVM_MS : BOOT_TCG_MS;
 }
 
-/* --- what goes on ------------------------------------------------------------------------------ */
+/* --- what goes on ------------------------------------------------------------------------------
+ */
 
 /* QEMU listens from its start on, or (another libvirt) a little later. */
 static int try_connect(struct session *s, struct err *err)
@@ -191,7 +192,8 @@ static void wait_for_something(struct session *s)
 	s->now = io_now_ms();
 }
 
-/* --- how it ends ------------------------------------------------------------------------------- */
+/* --- how it ends -------------------------------------------------------------------------------
+ */
 
 static void check_job(struct session *s)
 {
@@ -317,7 +319,8 @@ static int run_loop(struct session *s, struct err *err)
 	return r;
 }
 
-/* --- start and finish -------------------------------------------------------------------------- */
+/* --- start and finish --------------------------------------------------------------------------
+ */
 
 static int start_machine(struct session *s, struct virt *v, struct err *err)
 {
@@ -348,7 +351,8 @@ static int start_machine(struct session *s, struct virt *v, struct err *err)
 
 static int run_session(struct session *s, struct virt *v, struct err *err)
 {
-	uint64_t limit = s->job->stream_limit_bytes ? s->job->stream_limit_bytes : MACHINE_STREAM_LIMIT;
+	uint64_t limit =
+		s->job->stream_limit_bytes ? s->job->stream_limit_bytes : MACHINE_STREAM_LIMIT;
 	int r = evidence_open(&s->evidence, s->dir, limit, s->o, err);
 
 	if (r == 0)
@@ -404,8 +408,8 @@ int machine_run(struct virt *v, const struct job *job, const char *dir, struct o
 		.hung_up = -1,
 	};
 
-	*ret = (struct outcome){.ending = END_BROKEN, .exit_code = -1, .boot_ms = -1, .run_ms = -1,
-				.total_ms = -1};
+	*ret = (struct outcome){
+		.ending = END_BROKEN, .exit_code = -1, .boot_ms = -1, .run_ms = -1, .total_ms = -1};
 	for (int i = 0; i < EVIDENCE_STREAMS; i++)
 		s.evidence.streams[i].fd = -1;
 	if (!real) {

@@ -15,8 +15,8 @@
 #include "lab/cache.h"
 
 enum {
-	ROOTS_MAX = 64,	   /* labs of one user at a time */
-	BASE_MAX = 32,	   /* of the folder they are in: a monitor's socket path must stay < 108 */
+	ROOTS_MAX = 64, /* labs of one user at a time */
+	BASE_MAX = 32,	/* of the folder they are in: a monitor's socket path must stay < 108 */
 	CMDLINE_MAX = 256 << 10,
 	END_MS = 3000, /* until a killed machine must be gone */
 };
@@ -78,8 +78,9 @@ static int lock_one(struct virt_root *root, struct err *err)
 		root->dir = take_ptr(dir);
 		return 0;
 	}
-	return err_set(err, EBUSY, "no free folder among %s0 to %s%d: %d labs run, or they are not yours",
-		       base, base, ROOTS_MAX - 1, ROOTS_MAX);
+	return err_set(err, EBUSY,
+		       "no free folder among %s0 to %s%d: %d labs run, or they are not yours", base,
+		       base, ROOTS_MAX - 1, ROOTS_MAX);
 }
 
 /* Is this process a QEMU with a path below dir on its command line? */
@@ -208,10 +209,10 @@ void virt_root_close(struct virt_root *root)
 }
 
 /*
- * As root the driver looks up the account it was compiled with before it reads qemu.conf, which says
- * "root", and fails when there is none: on Debian it comes with the system daemon, which the embedded
- * driver does not need. This program's definitions of the two look-ups come before libc's; they
- * answer for that one name when nobody else can.
+ * As root the driver looks up the account it was compiled with before it reads qemu.conf, which
+ * says "root", and fails when there is none: on Debian it comes with the system daemon, which the
+ * embedded driver does not need. This program's definitions of the two look-ups come before libc's;
+ * they answer for that one name when nobody else can.
  */
 #define ACCOUNT "libvirt-qemu"
 

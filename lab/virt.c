@@ -41,7 +41,8 @@ struct virt {
 	struct virt_machine *machines;
 };
 
-/* libvirt's last error of this thread as ours. It may have several lines, and holds guest's names. */
+/* libvirt's last error of this thread as ours. It may have several lines, and holds guest's names.
+ */
 static int virt_error(struct err *err, const char *what)
 {
 	const virError *e = virGetLastError();
@@ -131,10 +132,11 @@ static int connect_to(struct virt *v, const char *uri, struct err *err)
 	if (v->conn)
 		return 0;
 	e = virGetLastError();
-	if (v->embedded && e && (e->code == VIR_ERR_NO_CONNECT || e->code == VIR_ERR_INVALID_ARG))
-		return err_set(err, ENOENT,
-			       "libvirt has no embedded QEMU driver here (on Debian: apt-get install "
-			       "libvirt-daemon-driver-qemu)");
+	if (v->embedded && e && e->code == VIR_ERR_NO_CONNECT)
+		return err_set(
+			err, ENOENT,
+			"libvirt has no embedded QEMU driver here (on Debian: apt-get install "
+			"libvirt-daemon-driver-qemu)");
 	return virt_error(err, uri);
 }
 
@@ -166,9 +168,9 @@ static int open_connection(struct virt *v, const char *uri, struct err *err)
 	r = connect_to(v, v->embedded ? v->root.uri : uri, err);
 	if (r < 0)
 		return r;
-	v->callback = virConnectDomainEventRegisterAny(v->conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-						       VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), v,
-						       NULL);
+	v->callback =
+		virConnectDomainEventRegisterAny(v->conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+						 VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), v, NULL);
 	if (v->callback < 0)
 		return virt_error(err, "watch machines");
 	v->describe = describe(v, v->embedded ? "qemu:///embed" : uri);
