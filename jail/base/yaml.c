@@ -113,6 +113,10 @@ static int load_map(struct loader *l, unsigned int depth, struct yaml_node *ret)
 
 		if (l->event.type != YAML_SCALAR_EVENT)
 			return load_error(l, at, EINVAL, "a key must be a plain word");
+		if (l->event.data.scalar.anchor)
+			return load_error(l, at, EINVAL, "anchors and aliases (& and *) are not accepted");
+		if (ret->n == YAML_MAX_KEYS)
+			return load_error(l, at, E2BIG, "more than %d keys in one map", YAML_MAX_KEYS);
 		ret->keys = grow(ret->keys, ret->n);
 		ret->items = grow(ret->items, ret->n);
 		key = &ret->keys[ret->n];

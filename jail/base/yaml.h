@@ -17,7 +17,12 @@
 #include "jail/base/cleanup.h"
 #include "jail/base/err.h"
 
-enum { YAML_MAX_BYTES = 1 << 20, YAML_MAX_DEPTH = 32, YAML_MAX_NODES = 100000 };
+enum {
+	YAML_MAX_BYTES = 1 << 20,
+	YAML_MAX_DEPTH = 32,
+	YAML_MAX_NODES = 100000,
+	YAML_MAX_KEYS = 4096, /* of one map */
+};
 
 enum yaml_kind { YAML_SCALAR, YAML_LIST, YAML_MAP };
 
