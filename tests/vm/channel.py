@@ -59,6 +59,7 @@ class Result:
 
 class Guest:
     def __init__(self, arch, kernel, initrd, append="", memory=256, extra=()):
+        self.arch = arch
         self.dir = tempfile.TemporaryDirectory(prefix="lab-agent-")
         path = os.path.join(self.dir.name, "channel")
         self.console_path = os.path.join(self.dir.name, "console")

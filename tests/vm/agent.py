@@ -1,0 +1,270 @@
+#!/usr/bin/env python3
+"""The agent in real guests under plain QEMU, well and badly treated; TAP.
+
+agent.py --arch ARCH --kernel IMAGE --initrd IMAGE
+"""
+
+import argparse
+import hashlib
+import sys
+import time
+import traceback
+
+from channel import Gone, Guest, MACHINES, frame, words
+
+MIB = 1 << 20
+
+
+def check(condition, *what):
+    if not condition:
+        raise AssertionError(" ".join(str(w) for w in what))
+
+
+def equal(got, wanted):
+    check(got == wanted, f"got {got!r}, wanted {wanted!r}")
+
+
+def shell(guest, text, **options):
+    """Run shell text; options are words, of which a list stands for several."""
+    pairs = []
+    for key, value in options.items():
+        pairs += [(key, v) for v in value] if isinstance(value, list) else [(key, value)]
+    return guest.run(["/bin/sh", "-c", text], pairs)
+
+
+# --- one guest, many jobs -----------------------------------------------------------------------
+
+
+def hello(guest):
+    words_said = guest.hello()
+    equal(words_said["version"], "1")
+    equal(words_said["machine"], {"amd64": "x86_64", "arm64": "aarch64"}[guest.arch])
+    check(int(words_said["uptime_ms"]) > 0)
+
+
+def exit_code_and_streams(guest):
+    r = shell(guest, "echo out; echo err >&2; exit 3")
+    equal((r.exit["exit"], r.streams["STDOUT"], r.streams["STDERR"]), ("3", b"out\n", b"err\n"))
+    equal((r.exit["stdout_seen"], r.exit["stderr_seen"], r.exit["strace_seen"]), ("4", "4", "0"))
+    check(r.streams["KMSG"].startswith(b"[    0.000000] "), "the log begins at the boot")
+    check("timeout" not in r.exit)
+
+
+def files_and_modes(guest):
+    data = bytes(range(256)) * 4000
+    guest.send_file("in/side/data", data)
+    guest.send_file("tool", b"#!/bin/sh\necho tool ran in $PWD\n", mode="755")
+    r = shell(guest, "./tool; stat -c %a tool; sha256sum <in/side/data")
+    digest = hashlib.sha256(data).hexdigest()
+    equal(r.streams["STDOUT"].decode(), f"tool ran in /work/job\n755\n{digest}  -\n")
+
+
+def next_job_is_clean(guest):
+    r = shell(guest, "ls -A; touch rest; mount -t tmpfs x /work/job; touch more")
+    equal((r.exit["exit"], r.streams["STDOUT"]), ("0", b""))
+    r = shell(guest, "ls -A")
+    equal((r.exit["exit"], r.streams["STDOUT"]), ("0", b""))
+
+
+def environment(guest):
+    r = shell(guest, 'echo "$HOME $LANG $X"; id -u; hostname; pwd', env=["X=a b", "LANG=C"], cwd="/tmp")
+    equal(r.streams["STDOUT"], b"/root C a b\n0\nlab\n/tmp\n")
+
+
+def not_found_and_not_executable(guest):
+    for trace in (0, 1):
+        equal(guest.run(["no-such"], [("trace", trace)]).exit["exit"], "127")
+        equal(guest.run(["/etc/passwd"], [("trace", trace)]).exit["exit"], "126")
+        equal(guest.run(["./x/y"], [("trace", trace)]).exit["exit"], "127")
+
+
+def killed_by_signal(guest):
+    equal(shell(guest, "kill -SEGV $$").exit["signal"], "11")
+    equal(shell(guest, "kill -SEGV $$", trace=1).exit["signal"], "11")
+
+
+def signal_frame(guest):
+    guest.job(["/bin/sh", "-c", "trap 'echo got it; exit 5' TERM; echo ready; while :; do sleep 0.1; done"])
+    guest.collect(until=("STDOUT",))
+    guest.send("SIGNAL", words([("signal", 15)]))
+    r = guest.collect()
+    equal((r.exit["exit"], r.streams["STDOUT"]), ("5", b"got it\n"))
+
+
+def timeout_ends_everything(guest):
+    text = "trap '' TERM; (setsid sleep 1000 &) ; echo a; sleep 1000"
+    for trace in (0, 1):
+        r = shell(guest, text, timeout_ms=1500, trace=trace)
+        equal((r.exit["timeout"], r.exit["signal"], r.streams["STDOUT"]), ("1", "9", b"a\n"))
+        check(r.ticks >= 1, "ticks")
+        check(1400 < int(r.exit["wall_ms"]) < 5000, r.exit)
+        equal(shell(guest, "pidof sleep").streams["STDOUT"], b"")
+
+
+def what_is_left_does_not_delay(guest):
+    for trace in (0, 1):
+        start = time.monotonic()
+        r = shell(guest, "sleep 1000 & echo a", trace=trace, timeout_ms=50000)
+        equal((r.exit["exit"], r.streams["STDOUT"]), ("0", b"a\n"))
+        check(time.monotonic() - start < 10, "took", time.monotonic() - start)
+        equal(r.notes, [])
+
+
+def traced(guest):
+    r = shell(guest, "cat /nowhere; exit 7", trace=1)
+    log = r.streams["STRACE"].decode()
+    equal(r.exit["exit"], "7")
+    equal(int(r.exit["strace_seen"]), len(log))
+    check('execve("/bin/sh", ["/bin/sh", "-c"' in log, log)
+    check('"/nowhere", O_RDONLY' in log and "= -1 ENOENT (No such file or directory) <" in log, log)
+    check(log.rstrip().endswith("+++ exited with 7 +++"), log[-200:])
+    check(b"strace:" not in r.streams["STDERR"], r.streams["STDERR"])
+
+
+def output_is_bounded(guest):
+    text = "dd if=/dev/zero bs=1M count=100 2>/dev/null; echo done >&2"
+    r = shell(guest, text, limit_bytes=MIB + 7)
+    equal((r.exit["exit"], r.streams["STDERR"]), ("0", b"done\n"))
+    equal((len(r.streams["STDOUT"]), int(r.exit["stdout_seen"])), (MIB + 7, 100 * MIB))
+
+
+def slow_host(guest):
+    """A host that does not read stops the payload, not the agent; nothing is lost."""
+    guest.job(["/bin/sh", "-c", "yes 0123456789abcde | head -c 20971520"],
+              [("limit_bytes", 64 * MIB), ("timeout_ms", 120000)])
+    time.sleep(3)
+    r = guest.collect()
+    equal(r.exit["exit"], "0")
+    check(r.streams["STDOUT"] == b"0123456789abcde\n" * (20 * MIB // 16), len(r.streams["STDOUT"]))
+
+
+def artefacts(guest):
+    text = """mkdir d; echo kept >d/kept; head -c 3000000 /dev/zero >big; ln -s /etc/passwd link
+              ln -s / root; mkfifo fifo; dd if=/dev/zero of=huge bs=1M count=65 2>/dev/null"""
+    asked = ["d/kept", "big", "link", "root/etc/passwd", "fifo", "d", "missing", "huge", "../../etc/passwd"]
+    r = shell(guest, text, artefact=asked)
+    equal(sorted(r.files), ["big", "d/kept"])
+    equal((r.files["d/kept"], r.files["big"]), (b"kept\n", b"\0" * 3000000))
+    equal(len(r.notes), len(asked) - 2)
+    for note, path in zip(r.notes, asked[2:]):
+        check(note.startswith(f"artefact {path}: "), note)
+
+
+def kernel_log(guest):
+    r = shell(guest, "echo '<4>hello from the payload' >/dev/kmsg")
+    check(b"] hello from the payload\n" in r.streams["KMSG"], r.streams["KMSG"])
+    equal(r.order[-1], "EXIT")
+
+
+def root_can_be_pivoted(guest):
+    text = """mkdir n; mount -t tmpfs n n; mkdir -p n/bin n/old; cp /bin/busybox n/bin; cd n
+              pivot_root . old && /bin/busybox ls -d /old/etc"""
+    r = guest.run(["unshare", "-m", "/bin/sh", "-c", text])
+    equal((r.exit["exit"], r.streams["STDOUT"]), ("0", b"/old/etc\n"))
+
+
+def modules_on_demand(guest):
+    text = """mkdir l u w m && mount -t overlay o -o lowerdir=l,upperdir=u,workdir=w m &&
+              echo x >m/f && cat u/f && : <>/dev/fuse && echo fuse && grep -c fuse /proc/filesystems"""
+    r = shell(guest, text)
+    check(r.streams["STDOUT"].startswith(b"x\nfuse\n"), r.streams["STDOUT"], r.streams["STDERR"])
+
+
+def seed_and_clock(guest):
+    r = shell(guest, "date -u +%Y; cat /proc/sys/kernel/random/entropy_avail", seed="5a" * 32,
+              realtime_ms=86400000)
+    year, entropy = r.streams["STDOUT"].split()
+    equal(year, b"1970")
+    check(int(entropy) >= 128, entropy)
+
+
+def fork_bomb_ends(guest):
+    r = shell(guest, "bomb() { bomb | bomb & }; ulimit -u 300; bomb; sleep 1000", timeout_ms=3000)
+    equal(r.exit["timeout"], "1")
+    equal(shell(guest, "echo alive").streams["STDOUT"], b"alive\n")
+
+
+def powers_off(guest):
+    guest.send("POWEROFF")
+    guest.wait_off()
+    equal(guest.qemu.returncode, 0)
+
+
+IN_ONE_GUEST = [
+    hello, exit_code_and_streams, files_and_modes, next_job_is_clean, environment,
+    not_found_and_not_executable, killed_by_signal, signal_frame, timeout_ends_everything,
+    what_is_left_does_not_delay, traced, output_is_bounded, slow_host, artefacts, kernel_log,
+    root_can_be_pivoted, modules_on_demand, seed_and_clock, fork_bomb_ends, powers_off,
+]
+
+# --- one guest each: what ends the machine --------------------------------------------------------
+
+BROKEN = {
+    "a frame of 4 GiB": (b"\xff\xff\xff\xff\x0dx", "4294967295 bytes"),
+    "an unknown type": (frame(99), "unknown type 99"),
+    "a guest's frame": (frame("HELLO"), "not for a guest"),
+    "malformed words": (frame("JOB", b"argv\0sh"), "malformed words"),
+    "a job of nothing": (frame("JOB", words([("cwd", "/")])), "nothing to run"),
+    "a file that leaves the folder": (frame("FILE", words([("path", "../../init")])), "without a path inside"),
+    "data without a file": (frame("DATA", b"x"), "without a file"),
+    "two jobs at once": (frame("JOB", words([("argv", "sleep"), ("argv", "9")])) * 2, "a job runs"),
+}
+
+
+def refused(guest, data, text):
+    guest.hello()
+    guest.socket.sendall(data)
+    r = guest.collect()
+    check(r.error and text in r.error, r.error, r.exit)
+    guest.wait_off()
+
+
+def host_hangs_up(guest):
+    guest.hello()
+    guest.job(["sleep", "1000"])
+    guest.collect(until=("STARTED",))
+    guest.socket.close()
+    check(guest.wait_off() < 5, "off soon")
+
+
+class Tap:
+    def __init__(self):
+        self.n = self.failed = 0
+
+    def run(self, name, test, guest, *args):
+        self.n += 1
+        try:
+            test(guest, *args)
+            print(f"ok {self.n} - {name}", flush=True)
+        except (AssertionError, Gone, OSError, KeyError, ValueError):
+            self.failed += 1
+            print(f"not ok {self.n} - {name}")
+            for line in (traceback.format_exc() + guest.console()[-2000:]).splitlines():
+                print(f"# {line}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--arch", choices=MACHINES, required=True)
+    parser.add_argument("--kernel", required=True)
+    parser.add_argument("--initrd", required=True)
+    args = parser.parse_args()
+
+    def guest():
+        return Guest(args.arch, args.kernel, args.initrd)
+
+    tap = Tap()
+    print(f"1..{len(IN_ONE_GUEST) + len(BROKEN) + 1}")
+    with guest() as one:
+        for test in IN_ONE_GUEST:
+            tap.run(f"{args.arch}: {test.__name__.replace('_', ' ')}", test, one)
+    for name, (data, text) in BROKEN.items():
+        with guest() as one:
+            tap.run(f"{args.arch}: {name} ends the machine", refused, one, data, text)
+    with guest() as one:
+        tap.run(f"{args.arch}: a host that hangs up ends the machine", host_hangs_up, one)
+    sys.exit(1 if tap.failed else 0)
+
+
+if __name__ == "__main__":
+    main()
