@@ -26,10 +26,12 @@
 
 struct state {
 	struct apply *apply;
-	int root_fd; /* of the root to be; the present one's until there is another; -1: no mounts */
+	int root_fd; /* of the root to be; the present one's until there is another; -1: no mounts
+		      */
 };
 
-/* Die when the parent does, and not only if it still lives now: jail's end of the socket says so. */
+/* Die when the parent does, and not only if it still lives now: jail's end of the socket says so.
+ */
 static void tie_to_jail(const struct apply *a)
 {
 	struct pollfd jail = {.fd = a->jail_fd, .events = 0};
@@ -91,6 +93,18 @@ static int set_no_new_privs(struct err *err)
 	return 0;
 }
 
+/*
+ * When execve fails under a policy that refuses exit_group too, libc ends the process by an invalid
+ * instruction: whoever handles such signals in this process (a sanitizer does) must not see it.
+ */
+static void let_faults_kill(void)
+{
+	static const int faults[] = {SIGSEGV, SIGILL, SIGTRAP, SIGBUS};
+
+	for (size_t i = 0; i < array_len(faults); i++)
+		signal(faults[i], SIG_DFL);
+}
+
 /* The command gets 0, 1 and 2: any other descriptor may lead out of the new root. */
 static void close_others(void)
 {
@@ -117,6 +131,7 @@ static int run_command(const struct state *state, const struct step *filter, str
 	tie_to_jail(a); /* again: changed credentials had cleared it */
 	sigprocmask(SIG_SETMASK, &a->signals, NULL);
 	close_others();
+	let_faults_kill();
 	if (filter) {
 		r = seccomp_filter_load(a->filter, err);
 		if (r < 0)
@@ -184,6 +199,7 @@ static int change_folder(const struct step *s, struct err *err)
 
 static int apply_mount(struct state *state, const struct step *s, struct err *err)
 {
+	unsigned int how = s->more & STEP_MAKE_TARGET ? MOUNTS_MAKE : 0;
 	int root = state->root_fd;
 
 	switch (s->op) {
@@ -195,9 +211,10 @@ static int apply_mount(struct state *state, const struct step *s, struct err *er
 	case STEP_BIND:
 		if (s->fd < 0) /* STEP_IF_THERE, and it is not */
 			return 0;
-		return mounts_bind(root, s->fd, s->target, s->value & STEP_RDONLY, err);
+		how |= s->value & STEP_RDONLY ? MOUNTS_RDONLY : 0;
+		return mounts_bind(root, s->fd, s->target, how, err);
 	case STEP_MOUNT:
-		return mounts_mount(root, s->type, s->target, s->value, s->data, err);
+		return mounts_mount(root, s->type, s->target, how, s->value, s->data, err);
 	case STEP_FOLDER:
 		return mounts_folder(root, s->target, (mode_t)s->value, err);
 	case STEP_SYMLINK:

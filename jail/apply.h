@@ -15,8 +15,8 @@ enum { EXIT_FAILED = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
 /*
  * Memory that jail shares with its children until they exec: how a failure travels up. It is memory
- * and not a pipe, because the last failure that can happen, that of execve, happens under the policy:
- * a write() may be refused then, or end the process.
+ * and not a pipe, because the last failure that can happen, that of execve, happens under the
+ * policy: a write() may be refused then, or end the process.
  */
 struct report {
 	struct err err; /* code 0: nothing failed before the command started */
@@ -31,8 +31,8 @@ struct apply {
 	const struct seccomp_filter *filter; /* for STEP_SECCOMP */
 	struct report *report;
 	/*
-	 * A socket to jail: after a user namespace was created a byte is sent, and one comes back once
-	 * the maps are written. jail keeps its end open as long as it lives.
+	 * A socket to jail: after a user namespace was created a byte is sent, and one comes back
+	 * once the maps are written. jail keeps its end open as long as it lives.
 	 */
 	int jail_fd;
 	sigset_t signals; /* blocked signals of the command; all are blocked until then */

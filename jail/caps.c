@@ -13,7 +13,8 @@ enum { WORD_BITS = 32, CAPS_MAX = 64 };
 
 static int name_to_cap(const char *name, cap_value_t *ret)
 {
-	auto_free char *full = str_printf("%s%s", strncasecmp(name, "cap_", 4) == 0 ? "" : "cap_", name);
+	auto_free char *full =
+		str_printf("%s%s", strncasecmp(name, "cap_", 4) == 0 ? "" : "cap_", name);
 
 	return cap_from_name(full, ret) < 0 || *ret >= CAPS_MAX ? -EINVAL : 0;
 }
@@ -32,10 +33,11 @@ int caps_parse(const char *list, uint64_t *mask, bool *all, struct err *err)
 	}
 	for (size_t i = 0; i < names.n; i++) {
 		if (name_to_cap(names.items[i], &cap) < 0)
-			return err_set(err, EINVAL,
-				       "--caps: unknown capability '%.40s' (all, none, or names such as "
-				       "net_admin,sys_admin)",
-				       names.items[i]);
+			return err_set(
+				err, EINVAL,
+				"--caps: unknown capability '%.40s' (all, none, or names such as "
+				"net_admin,sys_admin)",
+				names.items[i]);
 		wanted |= UINT64_C(1) << cap;
 	}
 	*all = false;
@@ -111,7 +113,8 @@ static int drop_bounding(uint64_t keep, bool may_drop, struct err *err)
 static int raise_ambient(uint64_t keep, struct err *err)
 {
 	for (int cap = 0; cap < CAPS_MAX; cap++)
-		if (keep & UINT64_C(1) << cap && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+		if (keep & UINT64_C(1) << cap &&
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
 			return err_errno(err, "raise ambient capability %d", cap);
 	return 0;
 }

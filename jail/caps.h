@@ -1,5 +1,6 @@
 /*
- * caps.h - capabilities: names to a mask, and dropping the others. The only module that uses libcap.
+ * caps.h - capabilities: names to a mask, and dropping the others. The only module that uses
+ * libcap.
  */
 #ifndef JAIL_CAPS_H
 #define JAIL_CAPS_H
@@ -10,8 +11,8 @@
 #include "jail/base/err.h"
 
 /*
- * "none", "all", or names with or without CAP_, separated by commas. *all is set for "all". Returns 0
- * or -EINVAL (the text names the unknown one).
+ * "none", "all", or names with or without CAP_, separated by commas. *all is set for "all". Returns
+ * 0 or -EINVAL (the text names the unknown one).
  */
 int caps_parse(const char *list, uint64_t *mask, bool *all, struct err *err);
 
@@ -23,8 +24,8 @@ int caps_check_held(uint64_t mask, struct err *err);
 
 /*
  * For the child: keep those of mask, or with all every one held, in all sets that survive execve;
- * drop the rest, from the bounding set too. no_new_privs must be set: without CAP_SETPCAP the bounding
- * set stays, and only no_new_privs makes that harmless. Allocates nothing.
+ * drop the rest, from the bounding set too. no_new_privs must be set: without CAP_SETPCAP the
+ * bounding set stays, and only no_new_privs makes that harmless. Allocates nothing.
  */
 int caps_apply(uint64_t mask, bool all, struct err *err);
 

@@ -19,7 +19,8 @@ static int check(const char *path)
 	return access(path, X_OK) < 0 ? errno : 0;
 }
 
-static int search(const char *name, const char *search_path, char *ret, size_t size, struct err *err)
+static int search(const char *name, const char *search_path, char *ret, size_t size,
+		  struct err *err)
 {
 	int denied = 0;
 

@@ -10,9 +10,11 @@
 
 /*
  * The file that name stands for, searched in search_path (PATH's form) when it has no slash, into
- * ret[size]. Returns 0; -ENOENT when there is none; -EACCES when it cannot be executed. Allocates nothing.
+ * ret[size]. Returns 0; -ENOENT when there is none; -EACCES when it cannot be executed. Allocates
+ * nothing.
  */
-int command_find(const char *name, const char *search_path, char *ret, size_t size, struct err *err);
+int command_find(const char *name, const char *search_path, char *ret, size_t size,
+		 struct err *err);
 
 /* execve. Returns only on failure, a negative errno. */
 int command_exec(const char *path, char *const argv[], char *const envp[], struct err *err);

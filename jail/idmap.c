@@ -36,17 +36,19 @@ int idmap_add(struct idmap *map, const char *option, const char *text, struct er
 		return err_set(err, EINVAL, "%s %.60s: COUNT ids must lie between 0 and 4294967294",
 			       option, text);
 	if (r < 0)
-		return err_set(err, EINVAL, "%s '%.60s': INSIDE:OUTSIDE:COUNT expected, such as 0:1000:1",
+		return err_set(err, EINVAL,
+			       "%s '%.60s': INSIDE:OUTSIDE:COUNT expected, such as 0:1000:1",
 			       option, text);
 	if (map->n == IDMAP_MAX)
-		return err_set(err, E2BIG, "%s: the kernel takes %d ranges at most", option, IDMAP_MAX);
+		return err_set(err, E2BIG, "%s: the kernel takes %d ranges at most", option,
+			       IDMAP_MAX);
 	for (size_t i = 0; i < map->n; i++) {
 		const struct idmap_range *old = &map->ranges[i];
 
 		if (overlaps(range.inside, old->inside, range.count, old->count) ||
 		    overlaps(range.outside, old->outside, range.count, old->count))
-			return err_set(err, EINVAL, "%s %s overlaps %u:%u:%u", option, text, old->inside,
-				       old->outside, old->count);
+			return err_set(err, EINVAL, "%s %s overlaps %u:%u:%u", option, text,
+				       old->inside, old->outside, old->count);
 	}
 	map->ranges[map->n++] = range;
 	return 0;
@@ -55,7 +57,8 @@ int idmap_add(struct idmap *map, const char *option, const char *text, struct er
 bool idmap_has_inside(const struct idmap *map, uint32_t id)
 {
 	for (size_t i = 0; i < map->n; i++)
-		if (id >= map->ranges[i].inside && id - map->ranges[i].inside < map->ranges[i].count)
+		if (id >= map->ranges[i].inside &&
+		    id - map->ranges[i].inside < map->ranges[i].count)
 			return true;
 	return false;
 }

@@ -1,7 +1,8 @@
 /*
  * idmap.h - maps of user and group ids: "INSIDE:OUTSIDE:COUNT" in, the kernel's text out.
  *
- * Pure. What the kernel would refuse with a bare EINVAL (no ids, overlaps, too many lines) is said here.
+ * Pure. What the kernel would refuse with a bare EINVAL (no ids, overlaps, too many lines) is said
+ * here.
  */
 #ifndef JAIL_IDMAP_H
 #define JAIL_IDMAP_H

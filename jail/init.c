@@ -27,8 +27,9 @@ static bool reap(pid_t payload, int *status)
 }
 
 /*
- * A terminal's signal (SI_KERNEL) reaches the whole foreground group by itself; one that a process of
- * this namespace sends to PID 1 is none of the payload's business. Senders outside have pid 0 here.
+ * A terminal's signal (SI_KERNEL) reaches the whole foreground group by itself; one that a process
+ * of this namespace sends to PID 1 is none of the payload's business. Senders outside have pid 0
+ * here.
  */
 static bool is_from_outside(const siginfo_t *info)
 {

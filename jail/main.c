@@ -38,7 +38,8 @@ DEFINE_CLEANUP(args, args_deinit)
 
 #define AT(member) offsetof(struct args, member)
 static const struct opt options[] = {
-	{'p', "policy", "FILE", OPT_STRING, AT(spec.policy), "system calls that are allowed: jail-policy(5)"},
+	{'p', "policy", "FILE", OPT_STRING, AT(spec.policy),
+	 "system calls that are allowed: jail-policy(5)"},
 	{'n', "namespace", "LIST", OPT_STRV, AT(namespaces),
 	 "new namespaces: user, mount, pid, ipc, uts, net,\ncgroup, time, or all"},
 	{0, "uid-map", "INSIDE:OUTSIDE:COUNT", OPT_APPEND, AT(spec.uid_map),
@@ -49,8 +50,10 @@ static const struct opt options[] = {
 	 "show PATH read-only, and what no option names not\nat all; repeatable"},
 	{0, "rw", "PATH", OPT_APPEND, AT(spec.rw), "the same, writable"},
 	{0, "hostname", "NAME", OPT_STRING, AT(spec.hostname), "host name inside"},
-	{0, "boottime", "SECONDS", OPT_INT64, AT(spec.boottime_s), "offset of the clock since boot"},
-	{0, "monotonic", "SECONDS", OPT_INT64, AT(spec.monotonic_s), "offset of the monotonic clock"},
+	{0, "boottime", "SECONDS", OPT_INT64, AT(spec.boottime_s),
+	 "offset of the clock since boot"},
+	{0, "monotonic", "SECONDS", OPT_INT64, AT(spec.monotonic_s),
+	 "offset of the monotonic clock"},
 	{0, "cwd", "DIR", OPT_STRING, AT(spec.cwd), "folder to start in"},
 	{0, "caps", "LIST", OPT_STRING, AT(caps),
 	 "capabilities to keep: all, none, or names\n(default: none)"},
@@ -77,8 +80,10 @@ static int print_help(void)
 	printf("Usage: jail [options] [--] COMMAND [ARGUMENT…]\n\n"
 	       "Run COMMAND in a sandbox.\n\n");
 	opts_print(stdout, options, array_len(options));
-	printf("\nThe exit status is the command's, 128+N when signal N ended it; 125 when jail failed,\n"
-	       "126 when COMMAND cannot be executed, 127 when it is not found, 2 on a wrong option.\n"
+	printf("\nThe exit status is the command's, 128+N when signal N ended it; 125 when jail "
+	       "failed,\n"
+	       "126 when COMMAND cannot be executed, 127 when it is not found, 2 on a wrong "
+	       "option.\n"
 	       "More in jail(1).\n");
 	return fflush(stdout) < 0 ? EXIT_FAILED : 0;
 }
@@ -121,7 +126,8 @@ static int end(const struct plan *plan, const struct policy *policy, int wait_st
 	if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGSYS &&
 	    policy->fallback.kind == POLICY_KILL)
 		fprintf(stderr,
-			"jail: %s was killed by the policy %s: it made a system call that is not allowed "
+			"jail: %s was killed by the policy %s: it made a system call that is not "
+			"allowed "
 			"(the kernel's log names it)\n",
 			plan->argv[0], policy->name);
 	return proc_exit_code(wait_status);
@@ -149,7 +155,8 @@ int main(int argc, char **argv)
 	struct err err = {0};
 	int operands = 0, r;
 
-	r = opts_parse(options, array_len(options), OPTS_BEFORE_CMD, argc, argv, &args, &operands, &err);
+	r = opts_parse(options, array_len(options), OPTS_BEFORE_CMD, argc, argv, &args, &operands,
+		       &err);
 	if (r > 0)
 		return print_help();
 	if (r >= 0 && operands == argc)

@@ -30,9 +30,8 @@ static unsigned long parse_flags(char *options)
 		const char *name;
 		unsigned long flag;
 	} known[] = {
-		{"ro", MS_RDONLY},	 {"nosuid", MS_NOSUID},
-		{"nodev", MS_NODEV},	 {"noexec", MS_NOEXEC},
-		{"noatime", MS_NOATIME}, {"nodiratime", MS_NODIRATIME},
+		{"ro", MS_RDONLY},	   {"nosuid", MS_NOSUID},   {"nodev", MS_NODEV},
+		{"noexec", MS_NOEXEC},	   {"noatime", MS_NOATIME}, {"nodiratime", MS_NODIRATIME},
 		{"relatime", MS_RELATIME},
 	};
 	unsigned long flags = 0;
@@ -56,7 +55,8 @@ int mountinfo_next(char **cursor, struct mountinfo *ret)
 	if (!end)
 		return -EINVAL;
 	*end = '\0';
-	for (word = strtok_r(line, " ", &rest); word && !options; word = strtok_r(NULL, " ", &rest)) {
+	for (word = strtok_r(line, " ", &rest); word && !options;
+	     word = strtok_r(NULL, " ", &rest)) {
 		field++;
 		if (field == POINT_FIELD)
 			point = word;

@@ -1,7 +1,8 @@
 /*
  * mountinfo.h - read /proc/PID/mountinfo: text in, mount points and flags out.
  *
- * Pure, allocates nothing: the text is changed in place. Lines that a kernel would not write are -EINVAL.
+ * Pure, allocates nothing: the text is changed in place. Lines that a kernel would not write are
+ * -EINVAL.
  */
 #ifndef JAIL_MOUNTINFO_H
 #define JAIL_MOUNTINFO_H

@@ -119,14 +119,16 @@ static int make_point(int root_fd, const char *path, bool is_dir)
 	return file < 0 && errno != EEXIST ? -1 : 0;
 }
 
-/* Open a mount point, making what is missing of it. */
-static int open_point(int root_fd, const char *path, bool is_dir, struct err *err)
+/* Open a mount point; with MOUNTS_MAKE, making what is missing of it. */
+static int open_point(int root_fd, const char *path, unsigned int how, bool is_dir, struct err *err)
 {
 	char prefix[PATH_MAX];
 	int fd = open_in(root_fd, path);
 
 	if (fd >= 0)
 		return fd;
+	if (errno == ENOENT && !(how & MOUNTS_MAKE))
+		return err_set(err, ENOENT, "no such mount point in the new root: make it there");
 	if (strlen(path) >= sizeof(prefix))
 		return err_set(err, ENAMETOOLONG, "%s", strerror(ENAMETOOLONG));
 	for (const char *p = path; errno == ENOENT && *p;) {
@@ -138,7 +140,8 @@ static int open_point(int root_fd, const char *path, bool is_dir, struct err *er
 		memcpy(prefix, path, (size_t)(p - path));
 		prefix[p - path] = '\0';
 		fd = open_in(root_fd, prefix);
-		if (fd < 0 && errno == ENOENT && make_point(root_fd, prefix, !is_last || is_dir) < 0)
+		if (fd < 0 && errno == ENOENT &&
+		    make_point(root_fd, prefix, !is_last || is_dir) < 0)
 			return err_set(err, errno, "make the mount point: %s", strerror(errno));
 		if (fd >= 0)
 			close(fd);
@@ -171,9 +174,11 @@ static int remount_each(const char *dir, struct err *err)
 	while ((r = mountinfo_next(&cursor, &info)) > 0) {
 		if (!mountinfo_is_below(info.point, dir))
 			continue;
-		if (mount(NULL, info.point, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | info.flags, NULL) == 0)
+		if (mount(NULL, info.point, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | info.flags,
+			  NULL) == 0)
 			continue;
-		/* a mount below that the caller cannot even reach is not one that it could write to */
+		/* a mount below that the caller cannot even reach is not one that it could write to
+		 */
 		if (str_eq(info.point, dir) || (errno != EACCES && errno != ENOENT))
 			return err_errno(err, "remount %s", info.point);
 	}
@@ -197,7 +202,8 @@ static int make_rdonly(int fd, bool is_recursive, struct err *err)
 	dir[len] = '\0';
 	if (is_recursive)
 		return remount_each(dir, err);
-	if (mount(NULL, dir, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) < 0)
+	if (mount(NULL, dir, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) <
+	    0)
 		return err_errno(err, "make it read-only");
 	return 0;
 }
@@ -221,7 +227,8 @@ int mounts_open_source(const char *path, struct err *err)
 	return fd < 0 ? fail(err) : fd;
 }
 
-/* A folder to build the root on; what it holds is hidden from then on, but no bind needs it by path. */
+/* A folder to build the root on; what it holds is hidden from then on, but no bind needs it by
+ * path. */
 static const char *staging(void)
 {
 	static const char *const places[] = {"/tmp", "/run", "/mnt", "/dev", "/sys"};
@@ -255,7 +262,7 @@ int mounts_new_root(int source_fd, bool is_rdonly, struct err *err)
 	return r < 0 ? r : take_fd(fd);
 }
 
-int mounts_bind(int root_fd, int source_fd, const char *target, bool is_rdonly, struct err *err)
+int mounts_bind(int root_fd, int source_fd, const char *target, unsigned int how, struct err *err)
 {
 	char from[FD_PATH_MAX], to[FD_PATH_MAX];
 	auto_close int point = -1, top = -1;
@@ -263,22 +270,22 @@ int mounts_bind(int root_fd, int source_fd, const char *target, bool is_rdonly, 
 
 	if (fstat(source_fd, &st) < 0)
 		return fail(err);
-	point = open_point(root_fd, target, S_ISDIR(st.st_mode), err);
+	point = open_point(root_fd, target, how, S_ISDIR(st.st_mode), err);
 	if (point < 0)
 		return point;
 	if (mount(fd_path(source_fd, from), fd_path(point, to), NULL, MS_BIND | MS_REC, NULL) < 0)
 		return mount_failed(err);
-	if (!is_rdonly)
+	if (!(how & MOUNTS_RDONLY))
 		return 0;
 	top = open_in(root_fd, target); /* point is what lies below the new mount */
 	return top < 0 ? fail(err) : make_rdonly(top, true, err);
 }
 
-int mounts_mount(int root_fd, const char *type, const char *target, unsigned long flags,
-		 const char *options, struct err *err)
+int mounts_mount(int root_fd, const char *type, const char *target, unsigned int how,
+		 unsigned long flags, const char *options, struct err *err)
 {
 	char to[FD_PATH_MAX];
-	auto_close int point = open_point(root_fd, target, true, err);
+	auto_close int point = open_point(root_fd, target, how, true, err);
 
 	if (point < 0)
 		return point;
@@ -286,7 +293,8 @@ int mounts_mount(int root_fd, const char *type, const char *target, unsigned lon
 		return 0;
 	if (errno == EPERM && str_eq(type, "proc"))
 		return err_set(err, EPERM,
-			       "%s (in a user namespace: where the present /proc is partly hidden, as in a "
+			       "%s (in a user namespace: where the present /proc is partly hidden, "
+			       "as in a "
 			       "container, the kernel gives no other)",
 			       strerror(EPERM));
 	if (errno == ENODEV)
@@ -300,7 +308,8 @@ void mounts_try_sysfs(void)
 	auto_close int cgroup = open("/sys/fs/cgroup", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	char from[FD_PATH_MAX];
 
-	if (mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0 && cgroup >= 0)
+	if (mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0 &&
+	    cgroup >= 0)
 		mount(fd_path(cgroup, from), "/sys/fs/cgroup", NULL, MS_BIND | MS_REC, NULL);
 }
 

@@ -1,5 +1,6 @@
 /*
- * mounts.h - the mounts of a sandbox, one step at a time; for a child in a mount namespace of its own.
+ * mounts.h - the mounts of a sandbox, one step at a time; for a child in a mount namespace of its
+ * own.
  *
  * Nothing here allocates. Targets are looked up inside the root that root_fd stands for: a link in
  * an untrusted tree cannot lead out of it. /proc must be mounted when a step runs.
@@ -25,14 +26,15 @@ int mounts_open_source(const char *path, struct err *err);
  */
 int mounts_new_root(int source_fd, bool is_rdonly, struct err *err);
 
-/*
- * Bind source_fd on target, with all mounts below it. is_rdonly holds for those too. A missing
- * target is made when the file system allows it.
- */
-int mounts_bind(int root_fd, int source_fd, const char *target, bool is_rdonly, struct err *err);
-/* Mount a file system; flags are MS_*. options may be NULL. */
-int mounts_mount(int root_fd, const char *type, const char *target, unsigned long flags,
-		 const char *options, struct err *err);
+enum {
+	MOUNTS_RDONLY = 1, /* for the mounts below too */
+	MOUNTS_MAKE = 2,   /* a missing target is made */
+};
+/* Bind source_fd on target, with all mounts below it; how is of MOUNTS_*. */
+int mounts_bind(int root_fd, int source_fd, const char *target, unsigned int how, struct err *err);
+/* Mount a file system; flags are MS_*, options may be NULL. */
+int mounts_mount(int root_fd, const char *type, const char *target, unsigned int how,
+		 unsigned long flags, const char *options, struct err *err);
 /* A sysfs that shows the net namespace, on /sys; without the right to it all stays as it is. */
 void mounts_try_sysfs(void);
 

@@ -36,12 +36,14 @@ int ns_parse(const char *name, unsigned int *mask, struct err *err)
 	}
 	near = str_nearest(name, names, NS_COUNT);
 	if (near)
-		return err_set(err, EINVAL, "--namespace: unknown namespace '%.40s' (did you mean '%s'?)",
-			       name, near);
-	return err_set(err, EINVAL,
-		       "--namespace: unknown namespace '%.40s' (user, mount, pid, ipc, uts, net, cgroup, "
-		       "time or all)",
-		       name);
+		return err_set(err, EINVAL,
+			       "--namespace: unknown namespace '%.40s' (did you mean '%s'?)", name,
+			       near);
+	return err_set(
+		err, EINVAL,
+		"--namespace: unknown namespace '%.40s' (user, mount, pid, ipc, uts, net, cgroup, "
+		"time or all)",
+		name);
 }
 
 void ns_print(unsigned int mask, struct buf *out)

@@ -1,8 +1,8 @@
 /*
  * namespace.h - the kinds of namespaces, by the names of the command line.
  *
- * Pure. A set of namespaces is a mask of NS_* bits, in the order in which they are entered: the user
- * namespace first, since it gives the right to create the others.
+ * Pure. A set of namespaces is a mask of NS_* bits, in the order in which they are entered: the
+ * user namespace first, since it gives the right to create the others.
  */
 #ifndef JAIL_NAMESPACE_H
 #define JAIL_NAMESPACE_H

@@ -4,28 +4,17 @@
 #include "jail/plan.h"
 
 static const char *const op_names[] = {
-	[STEP_UNSHARE] = "unshare",
-	[STEP_IDS] = "ids",
-	[STEP_CLOCKS] = "clocks",
-	[STEP_FORK] = "fork",
-	[STEP_HOSTNAME] = "hostname",
-	[STEP_LOOPBACK] = "loopback",
-	[STEP_PRIVATE] = "private",
-	[STEP_NEW_ROOT] = "new-root",
-	[STEP_ROOT_DIR] = "root-dir",
-	[STEP_BIND] = "bind",
-	[STEP_MOUNT] = "mount",
-	[STEP_FOLDER] = "folder",
-	[STEP_SYMLINK] = "symlink",
-	[STEP_COPY_LINK] = "copy-link",
-	[STEP_SYSFS] = "sysfs",
-	[STEP_RDONLY_ROOT] = "rdonly-root",
-	[STEP_PIVOT] = "pivot",
-	[STEP_CWD] = "cwd",
-	[STEP_INIT] = "init",
-	[STEP_NO_NEW_PRIVS] = "no-new-privs",
-	[STEP_CAPS] = "caps",
-	[STEP_SECCOMP] = "seccomp",
+	[STEP_UNSHARE] = "unshare",   [STEP_IDS] = "ids",
+	[STEP_CLOCKS] = "clocks",     [STEP_FORK] = "fork",
+	[STEP_HOSTNAME] = "hostname", [STEP_LOOPBACK] = "loopback",
+	[STEP_PRIVATE] = "private",   [STEP_NEW_ROOT] = "new-root",
+	[STEP_ROOT_DIR] = "root-dir", [STEP_BIND] = "bind",
+	[STEP_MOUNT] = "mount",	      [STEP_FOLDER] = "folder",
+	[STEP_SYMLINK] = "symlink",   [STEP_COPY_LINK] = "copy-link",
+	[STEP_SYSFS] = "sysfs",	      [STEP_RDONLY_ROOT] = "rdonly-root",
+	[STEP_PIVOT] = "pivot",	      [STEP_CWD] = "cwd",
+	[STEP_INIT] = "init",	      [STEP_NO_NEW_PRIVS] = "no-new-privs",
+	[STEP_CAPS] = "caps",	      [STEP_SECCOMP] = "seccomp",
 	[STEP_EXEC] = "exec",
 };
 
@@ -35,7 +24,8 @@ void plan_print(const struct plan *plan, struct buf *out)
 {
 	for (size_t i = 0; i < plan->n; i++) {
 		buf_addf(out, "%3zu  ", i + 1);
-		str_printable(out, plan->steps[i].what, strlen(plan->steps[i].what), TEXT_MAX, false);
+		str_printable(out, plan->steps[i].what, strlen(plan->steps[i].what), TEXT_MAX,
+			      false);
 		buf_adds(out, "\n");
 	}
 }
@@ -50,7 +40,8 @@ static void json_string(struct buf *out, const char *s)
 		if (safe.data[i] == '\n')
 			buf_adds(out, "\\n");
 		else
-			buf_addf(out, "%s%c", strchr("\"\\", safe.data[i]) ? "\\" : "", safe.data[i]);
+			buf_addf(out, "%s%c", strchr("\"\\", safe.data[i]) ? "\\" : "",
+				 safe.data[i]);
 	}
 	buf_adds(out, "\"");
 }

@@ -11,7 +11,7 @@ enum { HOSTNAME_MAX = 64, MODE_TMP = 01777, MODE_FOLDER = 0755 };
 struct builder {
 	const struct jail_spec *spec;
 	struct plan plan;
-	bool has_root_id; /* uid and gid 0 exist inside */
+	bool has_root_id;   /* uid and gid 0 exist inside */
 	struct strv ro, rw; /* absolute */
 	char *root;
 };
@@ -63,9 +63,10 @@ static struct step *add(struct builder *b, enum step_op op, uint64_t value, cons
 
 /* --- paths ------------------------------------------------------------------------------------ */
 
-/* Absolute, without "//", "/./" and a "/" at the end. ".." is refused: with links it is ambiguous. */
-static int clean_path(const struct jail_spec *spec, const char *option, const char *path, char **ret,
-		      struct err *err)
+/* Absolute, without "//", "/./" and a "/" at the end. ".." is refused: with links it is ambiguous.
+ */
+static int clean_path(const struct jail_spec *spec, const char *option, const char *path,
+		      char **ret, struct err *err)
 {
 	auto_free char *full = *path == '/' ? xstrdup(path) : path_join(spec->present_cwd, path);
 	auto_cleanup(buf) out = {0};
@@ -77,7 +78,8 @@ static int clean_path(const struct jail_spec *spec, const char *option, const ch
 		auto_free char *part = xstrndup(p, len);
 
 		if (str_eq(part, ".."))
-			return err_set(err, EINVAL, "%s %.200s: '..' is not allowed here: give the real path",
+			return err_set(err, EINVAL,
+				       "%s %.200s: '..' is not allowed here: give the real path",
 				       option, path);
 		if (len && !str_eq(part, "."))
 			buf_addf(&out, "/%s", part);
@@ -135,8 +137,8 @@ static uint32_t inside_id(const struct idmap *map, uint32_t caller)
 	return own >= 0 ? (uint32_t)own : map->ranges[0].inside;
 }
 
-static int make_map(const char *option, const struct strv *given, uint32_t caller, struct idmap *map,
-		    struct err *err)
+static int make_map(const char *option, const struct strv *given, uint32_t caller,
+		    struct idmap *map, struct err *err)
 {
 	auto_free char *own = str_printf("0:%u:1", caller);
 	int r;
@@ -172,7 +174,8 @@ static int add_ids(struct builder *b, struct err *err)
 	b->has_root_id = idmap_has_inside(uids, 0) && idmap_has_inside(gids, 0);
 	uid = inside_id(uids, spec->uid);
 	gid = inside_id(gids, spec->gid);
-	add(b, STEP_IDS, uid, "become user %u and group %u of the user namespace", uid, gid)->more = gid;
+	add(b, STEP_IDS, uid, "become user %u and group %u of the user namespace", uid, gid)->more =
+		gid;
 	return 0;
 }
 
@@ -228,6 +231,7 @@ static void add_mount(struct builder *b, const char *type, const char *target, u
 {
 	struct step *s = add(b, STEP_MOUNT, flags, "mount %s on %s", type, target);
 
+	s->more = b->root ? 0 : STEP_MAKE_TARGET; /* a folder of the user's is left as it is */
 	s->type = xstrdup(type);
 	s->target = xstrdup(target);
 	s->data = xstrdup(options);
@@ -238,6 +242,7 @@ static void add_bind(struct builder *b, const char *path, uint64_t flags)
 	struct step *s = add(b, STEP_BIND, flags, "bind %s%s", path,
 			     flags & STEP_RDONLY ? " read-only" : "");
 
+	s->more = b->root ? 0 : STEP_MAKE_TARGET;
 	s->source = xstrdup(path);
 	s->target = xstrdup(path);
 }
@@ -273,7 +278,8 @@ static void add_dev(struct builder *b)
 	if (!b->has_root_id)
 		return;
 	add_folder(b, "/dev/pts", MODE_FOLDER);
-	add_mount(b, "devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620");
+	add_mount(b, "devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC,
+		  "newinstance,ptmxmode=0666,mode=0620");
 	add_symlink(b, "/dev/ptmx", "pts/ptmx");
 }
 
@@ -326,8 +332,8 @@ static void add_tree(struct builder *b, bool with_own)
 
 static void add_root_dir(struct builder *b, const char *dir, uint64_t flags)
 {
-	add(b, STEP_ROOT_DIR, flags, "take %s as the root%s", dir, flags ? ", read-only" : "")->source =
-		xstrdup(dir);
+	add(b, STEP_ROOT_DIR, flags, "take %s as the root%s", dir, flags ? ", read-only" : "")
+		->source = xstrdup(dir);
 }
 
 static void add_new_root(struct builder *b)
@@ -401,12 +407,14 @@ static int check(struct builder *b, struct err *err)
 	const struct jail_spec *spec = b->spec;
 
 	if (spec->no_init && !(b->plan.namespaces & NS_PID))
-		return err_set(err, EINVAL, "--no-init: only with a pid namespace (--namespace pid)");
+		return err_set(err, EINVAL,
+			       "--no-init: only with a pid namespace (--namespace pid)");
 	if (spec->hostname && (!*spec->hostname || strlen(spec->hostname) > HOSTNAME_MAX))
 		return err_set(err, EINVAL, "--hostname: 1 to %d bytes", HOSTNAME_MAX);
 	for (size_t i = 0; i < b->ro.n; i++)
 		if (strv_has(&b->rw, b->ro.items[i]))
-			return err_set(err, EINVAL, "%.200s is given both to --ro and --rw", b->ro.items[i]);
+			return err_set(err, EINVAL, "%.200s is given both to --ro and --rw",
+				       b->ro.items[i]);
 	if (b->root && is_bound(b, "/"))
 		return err_set(err, EINVAL, "--root: / cannot be bound into it as well");
 	return 0;

@@ -19,18 +19,18 @@
 
 /* What the user asked for, and what the plan must know about who asks. */
 struct jail_spec {
-	unsigned int namespaces; /* NS_* */
+	unsigned int namespaces;      /* NS_* */
 	struct strv uid_map, gid_map; /* INSIDE:OUTSIDE:COUNT */
-	const char *root;	      /* NULL: the present root, or a new one when there is ro or rw */
+	const char *root; /* NULL: the present root, or a new one when there is ro or rw */
 	struct strv ro, rw;
 	const char *hostname;
 	int64_t boottime_s, monotonic_s;
-	const char *cwd;      /* NULL: the present one when the new root has it, else / */
-	bool no_init;	      /* the command itself is PID 1 of a pid namespace */
-	uint64_t caps;	      /* bits of the capabilities that the command keeps */
-	bool caps_are_all;    /* every capability held: caps is ignored */
+	const char *cwd;       /* NULL: the present one when the new root has it, else / */
+	bool no_init;	       /* the command itself is PID 1 of a pid namespace */
+	uint64_t caps;	       /* bits of the capabilities that the command keeps */
+	bool caps_are_all;     /* every capability held: caps is ignored */
 	const char *caps_text; /* as given, named in the plan only */
-	const char *policy;   /* file, named in the plan only; NULL: no filter */
+	const char *policy;    /* file, named in the plan only; NULL: no filter */
 	char **argv;
 
 	const char *present_cwd; /* absolute */
@@ -41,32 +41,33 @@ struct jail_spec {
 };
 
 enum step_op {
-	STEP_UNSHARE,	   /* value: index of ns_kinds. A user namespace waits for its id maps */
-	STEP_IDS,	   /* become uid value, gid more in the new user namespace */
-	STEP_CLOCKS,	   /* data: text for timens_offsets */
-	STEP_FORK,	   /* go on in a child: the namespaces for children are now its own */
-	STEP_HOSTNAME,	   /* data */
-	STEP_LOOPBACK,	   /* bring lo up */
-	STEP_PRIVATE,	   /* no mount propagates out of the namespace or into it */
-	STEP_NEW_ROOT,	   /* an empty tmpfs to become the root; the sources of all binds are opened */
-	STEP_ROOT_DIR,	   /* source: a folder to become the root; the same */
-	STEP_BIND,	   /* source on target; value: STEP_RDONLY, STEP_IF_THERE */
-	STEP_MOUNT,	   /* type on target; value: MS_* flags; data: options */
-	STEP_FOLDER,	   /* make target; value: its mode */
-	STEP_SYMLINK,	   /* target, a link to source */
-	STEP_COPY_LINK,	   /* target as a link, if the present root has one there */
-	STEP_SYSFS,	   /* a sysfs of the new net namespace on /sys, if the kernel lets us */
-	STEP_RDONLY_ROOT,  /* the tmpfs itself, not what is mounted on it */
-	STEP_PIVOT,	   /* enter the new root and let go of the old one */
-	STEP_CWD,	   /* target; value: STEP_IF_THERE goes to / when it is missing */
-	STEP_INIT,	   /* go on in a child; the parent is PID 1: reaps and forwards signals */
+	STEP_UNSHARE,	/* value: index of ns_kinds. A user namespace waits for its id maps */
+	STEP_IDS,	/* become uid value, gid more in the new user namespace */
+	STEP_CLOCKS,	/* data: text for timens_offsets */
+	STEP_FORK,	/* go on in a child: the namespaces for children are now its own */
+	STEP_HOSTNAME,	/* data */
+	STEP_LOOPBACK,	/* bring lo up */
+	STEP_PRIVATE,	/* no mount propagates out of the namespace or into it */
+	STEP_NEW_ROOT,	/* an empty tmpfs to become the root; the sources of all binds are opened */
+	STEP_ROOT_DIR,	/* source: a folder to become the root; the same */
+	STEP_BIND,	/* source on target; value: STEP_RDONLY, STEP_IF_THERE */
+	STEP_MOUNT,	/* type on target; value: MS_* flags; data: options */
+	STEP_FOLDER,	/* make target; value: its mode */
+	STEP_SYMLINK,	/* target, a link to source */
+	STEP_COPY_LINK, /* target as a link, if the present root has one there */
+	STEP_SYSFS,	/* a sysfs of the new net namespace on /sys, if the kernel lets us */
+	STEP_RDONLY_ROOT, /* the tmpfs itself, not what is mounted on it */
+	STEP_PIVOT,	  /* enter the new root and let go of the old one */
+	STEP_CWD,	  /* target; value: STEP_IF_THERE goes to / when it is missing */
+	STEP_INIT,	  /* go on in a child; the parent is PID 1: reaps and forwards signals */
 	STEP_NO_NEW_PRIVS,
-	STEP_CAPS,	   /* value: mask of those to keep; data: "all" keeps what is held */
-	STEP_SECCOMP,	   /* load the compiled policy */
-	STEP_EXEC,	   /* argv */
+	STEP_CAPS,    /* value: mask of those to keep; data: "all" keeps what is held */
+	STEP_SECCOMP, /* load the compiled policy */
+	STEP_EXEC,    /* argv */
 };
 
 enum { STEP_RDONLY = 1, STEP_IF_THERE = 2 };
+enum { STEP_MAKE_TARGET = 1 }; /* in more, of STEP_BIND and STEP_MOUNT */
 
 struct step {
 	enum step_op op;
@@ -86,9 +87,9 @@ struct plan {
 };
 
 /*
- * Make the plan. Options that need a namespace bring it along; a caller without CAP_SYS_ADMIN gets a
- * user namespace with any other. Returns 0, or -EINVAL (err says which option and why).
- * *ret is written only on success.
+ * Make the plan. Options that need a namespace bring it along; a caller without CAP_SYS_ADMIN gets
+ * a user namespace with any other. Returns 0, or -EINVAL (err says which option and why). *ret is
+ * written only on success.
  */
 int plan_make(const struct jail_spec *spec, struct plan *ret, struct err *err);
 void plan_deinit(struct plan *plan);

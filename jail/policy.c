@@ -13,7 +13,8 @@ static int errno_by_name(const char *name)
 	static const struct {
 		const char *name;
 		int code;
-	} aliases[] = {{"EWOULDBLOCK", EWOULDBLOCK}, {"EDEADLOCK", EDEADLOCK}, {"EOPNOTSUPP", EOPNOTSUPP}};
+	} aliases[] = {
+		{"EWOULDBLOCK", EWOULDBLOCK}, {"EDEADLOCK", EDEADLOCK}, {"EOPNOTSUPP", EOPNOTSUPP}};
 
 	for (size_t i = 0; i < array_len(aliases); i++)
 		if (str_eq(name, aliases[i].name))
@@ -27,7 +28,8 @@ static int errno_by_name(const char *name)
 	return 0;
 }
 
-static int parse_errno(const struct yaml *y, const struct yaml_node *node, int *ret, struct err *err)
+static int parse_errno(const struct yaml *y, const struct yaml_node *node, int *ret,
+		       struct err *err)
 {
 	uint64_t number;
 
@@ -38,10 +40,10 @@ static int parse_errno(const struct yaml *y, const struct yaml_node *node, int *
 	*ret = node->kind == YAML_SCALAR ? errno_by_name(node->text) : 0;
 	if (*ret)
 		return 0;
-	return yaml_error(y, node, err, "an error's name expected, such as EPERM or ENOSYS%s%.40s%s",
-			  node->kind == YAML_SCALAR ? ", not '" : "",
-			  node->kind == YAML_SCALAR ? node->text : "",
-			  node->kind == YAML_SCALAR ? "'" : "");
+	return yaml_error(
+		y, node, err, "an error's name expected, such as EPERM or ENOSYS%s%.40s%s",
+		node->kind == YAML_SCALAR ? ", not '" : "",
+		node->kind == YAML_SCALAR ? node->text : "", node->kind == YAML_SCALAR ? "'" : "");
 }
 
 /* allow | log | kill | errno | EPERM | {errno: EPERM} */
@@ -158,7 +160,8 @@ static int from_yaml(const struct yaml *y, struct policy *ret, struct err *err)
 	return 0;
 }
 
-int policy_parse(const char *name, const char *text, size_t len, struct policy *ret, struct err *err)
+int policy_parse(const char *name, const char *text, size_t len, struct policy *ret,
+		 struct err *err)
 {
 	auto_cleanup(yaml) y = {0};
 	int r = yaml_parse(name, text, len, &y, err);

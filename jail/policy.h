@@ -1,10 +1,10 @@
 /*
  * policy.h - seccomp policies: text in, rules out. docs/jail-policy.5 is the format.
  *
- * Pure but for policy_parse_file(). Input is untrusted; the limits are those of yaml.h. Every mistake
- * is name:line:column: text, and an unknown system call comes with the nearest known name. A call
- * that only another architecture has is not a mistake: a policy is portable.
- * Ownership: policy_parse() fills *ret, the caller releases it with policy_deinit().
+ * Pure but for policy_parse_file(). Input is untrusted; the limits are those of yaml.h. Every
+ * mistake is name:line:column: text, and an unknown system call comes with the nearest known name.
+ * A call that only another architecture has is not a mistake: a policy is portable. Ownership:
+ * policy_parse() fills *ret, the caller releases it with policy_deinit().
  */
 #ifndef JAIL_POLICY_H
 #define JAIL_POLICY_H
@@ -35,7 +35,7 @@ struct policy_rule {
 };
 
 struct policy {
-	char *name; /* as given to policy_parse() */
+	char *name;		       /* as given to policy_parse() */
 	struct policy_action fallback; /* for every call that no rule names */
 	struct policy_rule *rules;
 	size_t n;
@@ -45,8 +45,10 @@ struct policy {
  * Parse one policy. name is used in messages only. Returns 0, or -EINVAL, -E2BIG (err says
  * name:line:column and what was expected). *ret is written only on success.
  */
-int policy_parse(const char *name, const char *text, size_t len, struct policy *ret, struct err *err);
-/* Read and parse a file; path is the name in messages. Returns as policy_parse(), or what reading gave. */
+int policy_parse(const char *name, const char *text, size_t len, struct policy *ret,
+		 struct err *err);
+/* Read and parse a file; path is the name in messages. Returns as policy_parse(), or what reading
+ * gave. */
 int policy_parse_file(const char *path, struct policy *ret, struct err *err);
 void policy_deinit(struct policy *policy);
 DEFINE_CLEANUP(policy, policy_deinit)

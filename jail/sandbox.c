@@ -45,8 +45,10 @@ static int run_init(struct run *run, struct plan *plan, struct err *err)
 	run->plan = plan;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &run->saved);
-	signal(SIGCHLD, SIG_DFL); /* ignored, as some parents leave it, it would lose the exit status */
-	shared = mmap(NULL, sizeof(*run->report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	signal(SIGCHLD,
+	       SIG_DFL); /* ignored, as some parents leave it, it would lose the exit status */
+	shared = mmap(NULL, sizeof(*run->report), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
 		return err_errno(err, "mmap");
 	run->report = shared;
@@ -105,7 +107,8 @@ static int failed(const struct run *run, struct err *err)
 	return err_set(err, copy.code > 0 ? copy.code : EIO, "%s", safe.data ? safe.data : "");
 }
 
-/* The child asks for its maps once it has created the user namespace; its end means that it failed. */
+/* The child asks for its maps once it has created the user namespace; its end means that it failed.
+ */
 static int serve_maps(const struct run *run, int jail_fd, struct err *err)
 {
 	const struct plan *plan = run->plan;
@@ -114,7 +117,8 @@ static int serve_maps(const struct run *run, int jail_fd, struct err *err)
 
 	if (!plan->uid_map.len || read(jail_fd, &c, 1) != 1)
 		return 0;
-	r = userns_write_maps(run->pid, plan->uid_map.data, plan->gid_map.data, plan->deny_setgroups, err);
+	r = userns_write_maps(run->pid, plan->uid_map.data, plan->gid_map.data,
+			      plan->deny_setgroups, err);
 	if (r < 0)
 		return r;
 	/* a child that has died meanwhile is no reason to die of SIGPIPE */

@@ -11,10 +11,10 @@
 #include "jail/seccomp.h"
 
 /*
- * Carry the plan out in a child, hand INT, TERM, HUP, QUIT, USR1 and USR2 on to it, and wait for the
- * command's end. filter may be NULL when the plan has no STEP_SECCOMP. The command dies with the
- * caller. Returns 0 when the command ran: *wait_status is its own; or a negative errno when it did
- * not: *exit_code is what to exit with (125, 126, 127).
+ * Carry the plan out in a child, hand INT, TERM, HUP, QUIT, USR1 and USR2 on to it, and wait for
+ * the command's end. filter may be NULL when the plan has no STEP_SECCOMP. The command dies with
+ * the caller. Returns 0 when the command ran: *wait_status is its own; or a negative errno when it
+ * did not: *exit_code is what to exit with (125, 126, 127).
  */
 int sandbox_run(struct plan *plan, const struct seccomp_filter *filter, int *wait_status,
 		int *exit_code, struct err *err);

@@ -109,26 +109,20 @@ int seccomp_filter_compile(const struct policy *policy, struct seccomp_filter *r
 	return r < 0 ? r : export_filter(context.scmp, ret, err);
 }
 
-static bool has_action(uint32_t action)
-{
-	return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0 || errno == ENOSYS;
-}
-
 static int explain(int code, struct err *err)
 {
-	/* without filters PR_GET_SECCOMP fails too: the kernel has none, or an emulator hides them */
+	/* without filters PR_GET_SECCOMP fails too: the kernel has none, or an emulator hides them
+	 */
 	if (code == ENOSYS || (code == EINVAL && prctl(PR_GET_SECCOMP) < 0))
-		return err_set(err, code,
-			       "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER), or runs under an "
-			       "emulator that cannot load them (qemu-user): try a whole machine, lab run");
-	if (code == EINVAL && !has_action(SECCOMP_RET_KILL_PROCESS))
-		return err_set(err, code, "this kernel cannot kill a process by filter: it needs 4.14");
-	if (code == EINVAL && !has_action(SECCOMP_RET_LOG))
-		return err_set(err, code, "this kernel cannot log by filter: it needs 4.14");
+		return err_set(
+			err, code,
+			"no seccomp filters here: a kernel without CONFIG_SECCOMP_FILTER, or an "
+			"emulator that cannot load them (qemu-user): try a whole machine, lab run");
 	if (code == EINVAL)
-		return err_set(err, code,
-			       "refused (EINVAL): an emulator that cannot load filters (qemu-user)? "
-			       "try a whole machine, lab run");
+		return err_set(
+			err, code,
+			"refused (EINVAL): a kernel before 4.14, or an emulator that cannot load "
+			"filters (qemu-user): try a whole machine, lab run");
 	return err_set(err, code, "%s", strerror(code));
 }
 

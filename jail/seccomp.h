@@ -26,7 +26,8 @@ DEFINE_CLEANUP(seccomp_filter, seccomp_filter_deinit)
  * Compile a policy for this machine. Returns 0, or a negative errno; *ret is written only on
  * success and is the caller's.
  */
-int seccomp_filter_compile(const struct policy *policy, struct seccomp_filter *ret, struct err *err);
+int seccomp_filter_compile(const struct policy *policy, struct seccomp_filter *ret,
+			   struct err *err);
 
 /*
  * Load a filter for this thread; no_new_privs must be set. Allocates nothing. The text says what a

@@ -23,13 +23,15 @@ static int user_forbidden(struct err *err)
 {
 	if (sysctl_is("/proc/sys/kernel/unprivileged_userns_clone", '0'))
 		return err_set(err, EPERM,
-			       "forbidden to ordinary users here: sysctl kernel.unprivileged_userns_clone=1, "
+			       "forbidden to ordinary users here: sysctl "
+			       "kernel.unprivileged_userns_clone=1, "
 			       "or run as root");
 	if (sysctl_is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", '1'))
 		return err_set(err, EPERM,
 			       "AppArmor forbids it to ordinary users here: sysctl "
 			       "kernel.apparmor_restrict_unprivileged_userns=0, or run as root");
-	return err_set(err, EPERM, "%s (inside a chroot or a sandbox that forbids it?)", strerror(EPERM));
+	return err_set(err, EPERM, "%s (inside a chroot or a sandbox that forbids it?)",
+		       strerror(EPERM));
 }
 
 int unshare_one(const struct ns_kind *kind, struct err *err)
@@ -41,8 +43,8 @@ int unshare_one(const struct ns_kind *kind, struct err *err)
 		return 0;
 	switch (errno) {
 	case EINVAL:
-		return err_set(err, EINVAL, "this kernel has none (it needs Linux %s and %s)", kind->since,
-			       kind->config);
+		return err_set(err, EINVAL, "this kernel has none (it needs Linux %s and %s)",
+			       kind->since, kind->config);
 	case ENOSPC:
 	case EUSERS:
 		snprintf(path, sizeof(path), "/proc/sys/user/%s", kind->limit);
@@ -69,7 +71,8 @@ int unshare_set_clocks(const char *offsets, struct err *err)
 		return err_errno(err, "/proc/self/timens_offsets");
 	r = io_write_all(fd, offsets, strlen(offsets));
 	if (r == -ERANGE)
-		return err_set(err, ERANGE, "a clock would be below zero or beyond what the kernel counts");
+		return err_set(err, ERANGE,
+			       "a clock would be below zero or beyond what the kernel counts");
 	return r < 0 ? err_set(err, -r, "%s", strerror(-r)) : 0;
 }
 

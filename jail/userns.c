@@ -23,13 +23,15 @@ static int write_proc(pid_t pid, const char *file, const char *text)
 static int map_failed(const char *what, unsigned int own, int r, struct err *err)
 {
 	if (r == -EPERM && geteuid() != 0)
-		return err_set(err, -r,
-			       "map %s: %s (an ordinary user can map one id, the own one: INSIDE:%u:1)",
-			       what, strerror(-r), own);
+		return err_set(
+			err, -r,
+			"map %s: %s (an ordinary user can map one id, the own one: INSIDE:%u:1)",
+			what, strerror(-r), own);
 	if (r == -EPERM)
 		return err_set(err, -r,
-			       "map %s: %s (an OUTSIDE id that does not exist here, or no CAP_SET%s)", what,
-			       strerror(-r), what[0] == 'u' ? "UID" : "GID");
+			       "map %s: %s (an OUTSIDE id that does not exist here, or no "
+			       "CAP_SET%s or CAP_SETFCAP)",
+			       what, strerror(-r), what[0] == 'u' ? "UID" : "GID");
 	if (r == -ENOENT)
 		return err_set(err, -r, "map %s: jail needs /proc to be mounted", what);
 	return err_set(err, -r, "map %s: %s", what, strerror(-r));
@@ -57,7 +59,8 @@ int userns_become(uid_t uid, gid_t gid, bool setgroups_denied, struct err *err)
 		return err_errno(err, "group %u", gid);
 	if (setresuid(uid, uid, uid) < 0)
 		return err_errno(err, "user %u", uid);
-	/* after a change of ids our files below /proc are not ours, and the clocks' offsets are there */
+	/* after a change of ids our files below /proc are not ours, and the clocks' offsets are
+	 * there */
 	if (prctl(PR_SET_DUMPABLE, 1) < 0)
 		return err_errno(err, "PR_SET_DUMPABLE");
 	return 0;
