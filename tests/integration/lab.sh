@@ -85,7 +85,7 @@ ok "cache: sizes" bash -c "'$lab' cache --json | grep -q '\"images\": 1[0-9]*'"
 ok "cache prune --older keeps what is new" bash -c "'$lab' cache prune --older 1h && test -e cache/images/x"
 ok "cache prune removes images, keeps kernels" pruned
 ok "cache: another word" says 2 "there is 'prune'" "$lab" cache wipe
-ok "a cold cache, offline" says 3 "offline" "$lab" run --offline --kernel 6.1 hello.yml
+ok "a cold cache, offline" says 2 "offline" "$lab" run --offline --kernel 6.1 hello.yml
 
 ok "the shipped scenarios are all right" bash -c "'$lab' list '$home/scenarios' | grep -q '^hello '"
 ok "list --json" bash -c "'$lab' list --json '$home/scenarios' | grep -q '\"name\": \"hello\"'"
