@@ -1,6 +1,7 @@
 #include "jail/base/io.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -59,7 +60,9 @@ int io_write_all(int fd, const void *data, size_t len)
 int io_write_atomic(int dirfd, const char *path, const void *data, size_t len, mode_t mode,
 		    struct err *err)
 {
-	auto_free char *tmp = str_printf("%s.tmp-%d", path, (int)getpid());
+	static atomic_uint serial; /* two threads may replace one file at once */
+	auto_free char *tmp =
+		str_printf("%s.tmp-%d-%u", path, (int)getpid(), atomic_fetch_add(&serial, 1));
 	auto_close int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
 	int r;
 
