@@ -28,8 +28,14 @@ static int fetch(const char *mirror, const char *in_archive, const char *path, u
 	auto_free char *url = str_printf("%s/%s", mirror, in_archive);
 	auto_free char *part = str_printf("%s.part-%d", path, (int)getpid());
 	auto_free char *proxy = apt_proxy(url);
-	struct download d = {.url = url, .part = part, .max_bytes = max, .exact = exact, .proxy = proxy,
-			     .what = in_archive, .progress = progress, .data = data};
+	struct download d = {.url = url,
+			     .part = part,
+			     .max_bytes = max,
+			     .exact = exact,
+			     .proxy = proxy,
+			     .what = in_archive,
+			     .progress = progress,
+			     .data = data};
 	int r = download(&d, err);
 
 	if (r == 0 && rename(part, path) < 0)
@@ -39,7 +45,8 @@ static int fetch(const char *mirror, const char *in_archive, const char *path, u
 	return r;
 }
 
-/* Has the status text a good signature and no bad one? An expired or revoked key's is not GOODSIG. */
+/* Has the status text a good signature and no bad one? An expired or revoked key's is not GOODSIG.
+ */
 static bool signature_is_good(const char *status)
 {
 	return strstr(status, "[GNUPG:] GOODSIG ") && !strstr(status, "[GNUPG:] BADSIG ");
@@ -55,20 +62,23 @@ static int verify(const char *path, const char *text, struct err *err)
 	if (!keyring || !*keyring)
 		keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
 	if (!io_exists(keyring))
-		return err_set(err, ENOENT, "%s is missing: install debian-archive-keyring (or set LAB_KEYRING)",
+		return err_set(err, ENOENT,
+			       "%s is missing: install debian-archive-keyring (or set LAB_KEYRING)",
 			       keyring);
 	unlink(text);
 	{
-		char *const gpgv[] = {"gpgv",	    "--status-fd",   "1",	   "--keyring",
-				      (char *)keyring, "--output", (char *)text, (char *)path, NULL};
-		char *const sqv[] = {"sqv",	   "--keyring", (char *)keyring, "--cleartext", "--output",
-				     (char *)text, (char *)path, NULL};
+		char *const gpgv[] = {"gpgv",	    "--status-fd",   "1",
+				      "--keyring",  (char *)keyring, "--output",
+				      (char *)text, (char *)path,    NULL};
+		char *const sqv[] = {"sqv",	 "--keyring",  (char *)keyring, "--cleartext",
+				     "--output", (char *)text, (char *)path,	NULL};
 
 		r = proc_run(gpgv, &status, &said, err);
 		if (r == -ENOENT) {
 			r = proc_run(sqv, NULL, &said, err);
 			if (r == -ENOENT)
-				return err_set(err, ENOENT, "neither gpgv nor sqv is there: install gpgv");
+				return err_set(err, ENOENT,
+					       "neither gpgv nor sqv is there: install gpgv");
 			if (r > 0)
 				r = -EBADMSG;
 		} else if (r >= 0) {
@@ -78,7 +88,8 @@ static int verify(const char *path, const char *text, struct err *err)
 	}
 	if (r == -EBADMSG)
 		return err_set(err, EBADMSG,
-			       "%s: no valid signature by a key of %s: the mirror is not to be trusted, or the keyring is too old",
+			       "%s: no valid signature by a key of %s: the mirror is not to be "
+			       "trusted, or the keyring is too old",
 			       path, keyring);
 	if (r == 0 && !io_exists(text))
 		return err_set(err, EBADMSG, "%s: no signed text", path);
@@ -93,7 +104,6 @@ static int64_t parse_date(const char *text)
 
 	return end ? timegm(&tm) : -1;
 }
-
 
 static int read_release(struct apt_suite *s, const char *path, struct err *err)
 {
@@ -117,7 +127,8 @@ static int read_release(struct apt_suite *s, const char *path, struct err *err)
 	expires = parse_date(until);
 	if (expires >= 0 && expires < time(NULL) && !apt_may_be_expired())
 		return err_set(err, ETIME,
-			       "%s of the mirror ended its validity on %s: the mirror is stale, or this host's clock is wrong",
+			       "%s of the mirror ended its validity on %s: the mirror is stale, or "
+			       "this host's clock is wrong",
 			       s->name, until);
 	by_hash = deb822_get(&release, "Acquire-By-Hash");
 	s->by_hash = by_hash && str_eq(by_hash, "yes");
@@ -128,7 +139,8 @@ static int read_release(struct apt_suite *s, const char *path, struct err *err)
 int apt_suite_open(const char *name, struct apt_suite *ret, struct err *err)
 {
 	auto_free char *root = cache_dir("apt", err), *mirror = NULL;
-	auto_free char *in_archive = str_printf("dists/%s/InRelease", name), *raw = NULL, *text = NULL;
+	auto_free char *in_archive = str_printf("dists/%s/InRelease", name), *raw = NULL,
+		       *text = NULL;
 	auto_cleanup(apt_suite) s = {.name = xstrdup(name)};
 	int r;
 
@@ -167,8 +179,8 @@ static int fetch_index(const struct apt_suite *s, enum arch arch, kernel_progres
 	int r;
 
 	if (deb822_checksum(s->sha256_field, xz, want, &size) < 0)
-		return err_set(err, ENOENT, "%s has no %s: no packages for that architecture there", s->name,
-			       xz);
+		return err_set(err, ENOENT, "%s has no %s: no packages for that architecture there",
+			       s->name, xz);
 	path = str_printf("%s/Packages-%s.xz", s->dir, arch_name(arch));
 	if (sha256_file(path, got, NULL) == 0 && str_eq(got, want)) {
 		*ret = take_ptr(path);
@@ -177,8 +189,8 @@ static int fetch_index(const struct apt_suite *s, enum arch arch, kernel_progres
 	mirror = apt_mirror(err);
 	if (!mirror)
 		return -ENOENT;
-	where = s->by_hash ? str_printf("dists/%s/%s/by-hash/SHA256/%s", s->name, folder, want) :
-			     str_printf("dists/%s/%s", s->name, xz);
+	where = s->by_hash ? str_printf("dists/%s/%s/by-hash/SHA256/%s", s->name, folder, want)
+			   : str_printf("dists/%s/%s", s->name, xz);
 	r = fetch(mirror, where, path, size, true, progress, data, err);
 	if (r == 0)
 		r = sha256_file(path, got, err);
@@ -186,9 +198,11 @@ static int fetch_index(const struct apt_suite *s, enum arch arch, kernel_progres
 		return r;
 	if (!str_eq(got, want)) {
 		unlink(path);
-		return err_set(err, EBADMSG,
-			       "%s/%s has SHA-256 %s, but the signed InRelease says %s: a damaged mirror, or one in the middle of an update; try again or set LAB_MIRROR",
-			       mirror, where, got, want);
+		return err_set(
+			err, EBADMSG,
+			"%s/%s has SHA-256 %s, but the signed InRelease says %s: a damaged mirror, "
+			"or one in the middle of an update; try again or set LAB_MIRROR",
+			mirror, where, got, want);
 	}
 	*ret = take_ptr(path);
 	return 0;
@@ -212,7 +226,8 @@ static int walk_text(struct archive *a, apt_package_fn fn, void *data, struct er
 		text.len -= used;
 		used = 0;
 		buf_add(&text, chunk, got);
-		while ((n = deb822_next(text.data + used, text.len - used, !got, &stanza, err)) > 0) {
+		while ((n = deb822_next(text.data + used, text.len - used, !got, &stanza, err)) >
+		       0) {
 			used += n;
 			r = stanza.n ? fn(data, &stanza, err) : 0;
 			if (r < 0)

@@ -16,16 +16,19 @@ static char *trim_slashes(const char *url)
 /* How sure we are that a source is Debian's main archive: 0 not at all. */
 static int rate_source(const char *uri, const char *origin, const char *label, const char *release)
 {
-	static const char *const known[] = {"bullseye", "bookworm", "trixie",   "forky",  "duke",
-					    "sid",	"unstable", "oldstable", "stable", "testing"};
+	static const char *const known[] = {"bullseye", "bookworm", "trixie",	"forky",
+					    "duke",	"sid",	    "unstable", "oldstable",
+					    "stable",	"testing"};
 
-	if (!str_starts(uri, "http://") && !str_starts(uri, "https://") && !str_starts(uri, "file:"))
+	if (!str_starts(uri, "http://") && !str_starts(uri, "https://") &&
+	    !str_starts(uri, "file:"))
 		return 0;
 	if (str_eq(origin, "Debian") && str_eq(label, "Debian"))
 		return 2;
 	if (*origin) /* somebody else's, or another part of Debian's (security) */
 		return 0;
-	for (size_t i = 0; i < array_len(known); i++) /* nothing fetched yet: only the name to go by */
+	for (size_t i = 0; i < array_len(known);
+	     i++) /* nothing fetched yet: only the name to go by */
 		if (str_eq(release, known[i]))
 			return 1;
 	return 0;
@@ -37,9 +40,12 @@ static int rate_source(const char *uri, const char *origin, const char *label, c
  */
 static char *best_source(bool release_info, struct err *err)
 {
-	auto_free char *format = xstrdup("$(REPO_URI)|$(ORIGIN)|$(LABEL)|$(RELEASE)|$(COMPONENT)|.");
-	char *const argv[] = {"apt-get", "indextargets", "--format", format, "Created-By: Packages",
-			      release_info ? NULL : "--no-release-info", NULL};
+	auto_free char *format =
+		xstrdup("$(REPO_URI)|$(ORIGIN)|$(LABEL)|$(RELEASE)|$(COMPONENT)|.");
+	char *const argv[] = {
+		"apt-get", "indextargets",	   "--format",
+		format,	   "Created-By: Packages", release_info ? NULL : "--no-release-info",
+		NULL};
 	auto_cleanup(buf) out = {0};
 	auto_cleanup(strv) lines = {0};
 	auto_free char *best = NULL;
@@ -80,7 +86,8 @@ char *apt_mirror(struct err *err)
 		best = best_source(false, &why);
 	if (!best)
 		err_set(err, ENOENT,
-			"no Debian archive among apt's sources on this host%s%.100s: set LAB_MIRROR to the URL of a Debian mirror",
+			"no Debian archive among apt's sources on this host%s%.100s: set "
+			"LAB_MIRROR to the URL of a Debian mirror",
 			why.code ? ": " : "", why.msg);
 	return best;
 }
@@ -140,6 +147,7 @@ char *apt_snapshot(const char *stamp)
 		return NULL;
 	at = strstr(found, "@SNAPSHOTID@");
 	if (at)
-		return str_printf("%.*s%s%s", (int)(at - found), found, stamp, at + strlen("@SNAPSHOTID@"));
+		return str_printf("%.*s%s%s", (int)(at - found), found, stamp,
+				  at + strlen("@SNAPSHOTID@"));
 	return str_printf("%s%sarchive/debian/%s", found, str_ends(found, "/") ? "" : "/", stamp);
 }

@@ -26,9 +26,9 @@ char *apt_proxy(const char *url);
 bool apt_may_be_expired(void);
 
 struct apt_suite {
-	char *name;	    /* "bookworm" */
-	char *dir;	    /* cache_dir("apt")/NAME */
-	int64_t date;	    /* of its InRelease, seconds */
+	char *name;   /* "bookworm" */
+	char *dir;    /* cache_dir("apt")/NAME */
+	int64_t date; /* of its InRelease, seconds */
 	bool by_hash;
 	char *sha256_field; /* checksums of its indexes */
 };

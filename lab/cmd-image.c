@@ -15,7 +15,8 @@ static const struct cmd_usage usage = {
 	"list | pin | rm",
 	"What a guest's root is made of:\n"
 	"  list     the images in the cache\n"
-	"  pin      look for the newest packages of vm/packages.yml, with what they need, and write\n"
+	"  pin      look for the newest packages of vm/packages.yml, with what they need, and "
+	"write\n"
 	"           vm/packages.lock\n"
 	"  rm       remove all images from the cache; they are built again when needed",
 };
@@ -47,7 +48,8 @@ static int verb_list(void)
 	while ((e = readdir(d))) {
 		struct stat st;
 
-		if (e->d_name[0] != '.' && fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		if (e->d_name[0] != '.' &&
+		    fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			printf("%-70s %7.1f MiB\n", e->d_name, st.st_blocks / 2048.0);
 	}
 	return EXIT_MET;

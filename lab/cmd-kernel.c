@@ -15,7 +15,8 @@ struct args {
 };
 
 static const struct opt options[] = {
-	{0, "all", NULL, OPT_FLAG, offsetof(struct args, all), "pin, pull, verify, rm: every kernel"},
+	{0, "all", NULL, OPT_FLAG, offsetof(struct args, all),
+	 "pin, pull, verify, rm: every kernel"},
 	{0, "arch", "A[,A...]", OPT_STRV, offsetof(struct args, archs),
 	 "amd64, arm64 (default: both; path: this machine's)"},
 	{0, "json", NULL, OPT_FLAG, offsetof(struct args, json), "list: machine-readable output"},
@@ -37,7 +38,7 @@ static const struct cmd_usage usage = {
 
 struct state {
 	struct args args;
-	struct strv names; /* operands after the verb, or what they default to */
+	struct strv names;  /* operands after the verb, or what they default to */
 	unsigned int archs; /* bit mask */
 	struct pins pins;
 	struct kernels_lock lock;
@@ -110,8 +111,8 @@ static int verb_list(struct state *s, const struct lock_kernel **kernels, size_t
 	int r = EXIT_MET;
 
 	if (!s->args.json)
-		printf("%-9s %-10s %-6s %-16s %9s  %s\n", "NAME", "VERSION", "ARCH", "SUITE", "DOWNLOAD",
-		       "CACHE");
+		printf("%-9s %-10s %-6s %-16s %9s  %s\n", "NAME", "VERSION", "ARCH", "SUITE",
+		       "DOWNLOAD", "CACHE");
 	for (size_t i = 0; i < n; i++) {
 		const struct lock_kernel *k = kernels[i];
 		const struct pin *pin = pins_find(&s->pins, k->name);
@@ -149,13 +150,16 @@ static void pin_progress(void *data, const char *what, uint64_t done, uint64_t t
 	progress_fetch(((struct pinning *)data)->progress, what, done, total);
 }
 
-static void pin_decided(void *data, const struct lock_kernel *before, const struct lock_kernel *after)
+static void pin_decided(void *data, const struct lock_kernel *before,
+			const struct lock_kernel *after)
 {
 	struct pinning *p = data;
 
 	strv_addf(&p->lines, "%-9s %-6s %s%s%s%s", after->name, arch_name(after->arch),
-	       before ? before->debs[0].version : "", before ? " -> " : "", after->debs[0].version,
-	       before && str_eq(before->debs[0].version, after->debs[0].version) ? " (unchanged)" : "");
+		  before ? before->debs[0].version : "", before ? " -> " : "",
+		  after->debs[0].version,
+		  before && str_eq(before->debs[0].version, after->debs[0].version) ? " (unchanged)"
+										    : "");
 }
 
 static int verb_pin(struct state *s, const struct lock_kernel **kernels, size_t n)
@@ -216,7 +220,9 @@ static int verb_verify(struct state *s, const struct lock_kernel **kernels, size
 		bad += r < 0;
 		if (r < 0) {
 			cmd_fail(EXIT_LOST, &err);
-			fprintf(stderr, "lab: 'lab kernel rm %s --arch %s' and 'lab kernel pull' bring it anew\n",
+			fprintf(stderr,
+				"lab: 'lab kernel rm %s --arch %s' and 'lab kernel pull' bring it "
+				"anew\n",
 				kernels[i]->name, arch_name(kernels[i]->arch));
 		}
 	}
@@ -248,11 +254,14 @@ static int verb_path(struct state *s, const struct lock_kernel **kernels, size_t
 		return cmd_fail(EXIT_USAGE, &err);
 	}
 	progress = progress_start(false, &events);
-	r = kernel_resolve(s->names.items[0], arch, s->args.offline, progress_fetch, progress, &k, &err);
+	r = kernel_resolve(s->names.items[0], arch, s->args.offline, progress_fetch, progress, &k,
+			   &err);
 	progress_stop(progress);
 	if (r < 0)
 		return cmd_fail(exit_code(r), &err);
-	path = str_eq(what, "config") ? k.config : str_eq(what, "modules") ? k.modules_dir : k.image;
+	path = str_eq(what, "config")	 ? k.config
+	       : str_eq(what, "modules") ? k.modules_dir
+					 : k.image;
 	if (!path) {
 		err_set(&err, ENOENT, "%s has no %s", s->names.items[0], what);
 		return cmd_fail(EXIT_LOST, &err);
@@ -281,11 +290,16 @@ static int verb_rm(struct state *s, const struct lock_kernel **kernels, size_t n
 static const struct verb {
 	const char *name;
 	int (*fn)(struct state *s, const struct lock_kernel **kernels, size_t n);
-	enum { NAMES_ALL, NAMES_DEFAULT, NAMES_NEEDED, NAMES_RAW } names; /* what no operand means */
+	enum {
+		NAMES_ALL,
+		NAMES_DEFAULT,
+		NAMES_NEEDED,
+		NAMES_RAW
+	} names; /* what no operand means */
 } verbs[] = {
-	{"list", verb_list, NAMES_ALL},	   {"pin", verb_pin, NAMES_NEEDED},
+	{"list", verb_list, NAMES_ALL},	    {"pin", verb_pin, NAMES_NEEDED},
 	{"pull", verb_pull, NAMES_DEFAULT}, {"verify", verb_verify, NAMES_ALL},
-	{"path", verb_path, NAMES_RAW},	   {"rm", verb_rm, NAMES_NEEDED},
+	{"path", verb_path, NAMES_RAW},	    {"rm", verb_rm, NAMES_NEEDED},
 };
 
 static int set_archs(struct state *s, struct err *err)
@@ -296,7 +310,8 @@ static int set_archs(struct state *s, struct err *err)
 		int arch = arch_parse(s->args.archs.items[i]);
 
 		if (arch < 0 && !str_eq(s->args.archs.items[i], "all"))
-			return err_set(err, EINVAL, "unknown architecture '%.60s': there are amd64 and arm64",
+			return err_set(err, EINVAL,
+				       "unknown architecture '%.60s': there are amd64 and arm64",
 				       s->args.archs.items[i]);
 		if (arch >= 0)
 			s->archs |= 1u << arch;
@@ -336,7 +351,8 @@ static int check_pinned(const struct state *s, struct err *err)
 		for (int arch = 0; arch < ARCH_COUNT; arch++)
 			if ((s->archs & 1u << arch) && !str_eq(name, "all") &&
 			    !kernels_lock_find(&s->lock, name, arch))
-				return err_set(err, ENOENT, "%s is not pinned for %s: run 'lab kernel pin %s'",
+				return err_set(err, ENOENT,
+					       "%s is not pinned for %s: run 'lab kernel pin %s'",
 					       name, arch_name(arch), name);
 	}
 	return 0;

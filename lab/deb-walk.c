@@ -28,7 +28,8 @@ static int archive_err(struct archive *a, const char *path, struct err *err)
 {
 	const char *text = archive_error_string(a);
 
-	return err_set(err, EBADMSG, "%s: not a whole Debian package (%s)", path, text ? text : "damaged");
+	return err_set(err, EBADMSG, "%s: not a whole Debian package (%s)", path,
+		       text ? text : "damaged");
 }
 
 static ssize_t read_outer(struct archive *a, void *data, const void **ret)
@@ -56,13 +57,14 @@ static int open_data(struct walk *w, struct err *err)
 		return err_set(err, ENOMEM, "out of memory");
 	archive_read_support_format_ar(w->outer);
 	if (archive_read_open_filename(w->outer, w->path, 65536) != ARCHIVE_OK)
-		return err_set(err, archive_errno(w->outer) ? archive_errno(w->outer) : EIO, "%s: %s",
-			       w->path, archive_error_string(w->outer));
+		return err_set(err, archive_errno(w->outer) ? archive_errno(w->outer) : EIO,
+			       "%s: %s", w->path, archive_error_string(w->outer));
 	while ((r = archive_read_next_header(w->outer, &entry)) == ARCHIVE_OK)
 		if (str_starts(archive_entry_pathname(entry), "data.tar"))
 			break;
 	if (r == ARCHIVE_EOF)
-		return err_set(err, EBADMSG, "%s: not a Debian package (no data.tar in it)", w->path);
+		return err_set(err, EBADMSG, "%s: not a Debian package (no data.tar in it)",
+			       w->path);
 	if (r != ARCHIVE_OK)
 		return archive_err(w->outer, w->path, err);
 	archive_read_support_format_tar(w->inner);

@@ -24,9 +24,12 @@ void deb_deinit(struct deb *d)
 
 struct deb deb_copy(const struct deb *d)
 {
-	return (struct deb){.name = xstrdup(d->name), .version = xstrdup(d->version),
-			    .suite = xstrdup(d->suite), .path = xstrdup(d->path),
-			    .sha256 = xstrdup(d->sha256), .size = d->size,
+	return (struct deb){.name = xstrdup(d->name),
+			    .version = xstrdup(d->version),
+			    .suite = xstrdup(d->suite),
+			    .path = xstrdup(d->path),
+			    .sha256 = xstrdup(d->sha256),
+			    .size = d->size,
 			    .snapshot = xstrdup(d->snapshot)};
 }
 
@@ -55,7 +58,8 @@ static int check(const struct fetching *f, const char *url, struct err *err)
 		return r;
 	unlink(f->part);
 	return err_set(err, EBADMSG,
-		       "%s: wrong checksum: expected SHA-256 %s, got %s; it was thrown away. The mirror is damaged or not to be trusted: set LAB_MIRROR to another",
+		       "%s: wrong checksum: expected SHA-256 %s, got %s; it was thrown away. The "
+		       "mirror is damaged or not to be trusted: set LAB_MIRROR to another",
 		       url, f->deb->sha256, got);
 }
 
@@ -64,13 +68,20 @@ static int fetch_from(const struct fetching *f, const char *root, struct err *er
 	auto_free char *url = str_printf("%s/%s", root, f->deb->path);
 	auto_free char *proxy = apt_proxy(url);
 	bool resumed = io_exists(f->part);
-	struct download d = {.url = url, .part = f->part, .max_bytes = f->deb->size, .exact = true,
-			     .proxy = proxy, .what = f->what, .progress = f->progress, .data = f->data};
+	struct download d = {.url = url,
+			     .part = f->part,
+			     .max_bytes = f->deb->size,
+			     .exact = true,
+			     .proxy = proxy,
+			     .what = f->what,
+			     .progress = f->progress,
+			     .data = f->data};
 	int r = download(&d, err);
 
 	if (r == 0)
 		r = check(f, url, err);
-	if (resumed && (r == -EBADMSG || r == -EFBIG)) { /* what was there may have been something else's */
+	if (resumed &&
+	    (r == -EBADMSG || r == -EFBIG)) { /* what was there may have been something else's */
 		unlink(f->part);
 		r = download(&d, err);
 		if (r == 0)
@@ -106,7 +117,8 @@ static int fetch(const struct fetching *f, struct err *err)
 		return err_set(err, ENXIO, "%s", why.msg);
 	if (!snapshot)
 		return err_set(err, ENOENT,
-			       "%s %s of %s is gone; tried %s; no snapshot archive is configured (LAB_SNAPSHOT)",
+			       "%s %s of %s is gone; tried %s; no snapshot archive is configured "
+			       "(LAB_SNAPSHOT)",
 			       f->deb->name, f->deb->version, f->deb->suite, mirror);
 	return err_set(err, -r, "%s %s of %s is gone; tried %s and %s (%.100s)", f->deb->name,
 		       f->deb->version, f->deb->suite, mirror, snapshot,
@@ -128,8 +140,8 @@ static bool is_there(const char *path, uint64_t size)
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
 }
 
-int deb_fetch(const struct deb *deb, bool offline, kernel_progress_fn progress, void *data, char **ret,
-	      struct err *err)
+int deb_fetch(const struct deb *deb, bool offline, kernel_progress_fn progress, void *data,
+	      char **ret, struct err *err)
 {
 	auto_free char *dir = cache_dir("debs", err), *path = NULL, *lock_path = NULL;
 	auto_cleanup(fetching) f = {.deb = deb, .dir = dir, .progress = progress, .data = data};
@@ -141,8 +153,10 @@ int deb_fetch(const struct deb *deb, bool offline, kernel_progress_fn progress, 
 	path = str_printf("%s/%s.deb", dir, deb->sha256);
 	if (!is_there(path, deb->size)) {
 		if (offline)
-			return err_set(err, ENOENT, "%s %s is not in the cache, and nothing may be fetched (offline)",
-				       deb->name, deb->version);
+			return err_set(
+				err, ENOENT,
+				"%s %s is not in the cache, and nothing may be fetched (offline)",
+				deb->name, deb->version);
 		f.part = str_printf("%s/%s.part", dir, deb->sha256);
 		f.what = describe(deb);
 		lock_path = str_printf("%s/%s.lock", dir, deb->sha256);
@@ -177,7 +191,8 @@ static int read_packages_lock(struct packages_lock *ret, struct err *err)
 	return packages_lock_parse(path, text.data, text.len, ret, err);
 }
 
-int deb_locked_closure(const char *name, enum arch arch, struct deb **ret, size_t *n, struct err *err)
+int deb_locked_closure(const char *name, enum arch arch, struct deb **ret, size_t *n,
+		       struct err *err)
 {
 	auto_cleanup(packages_lock) lock = {0};
 	auto_free size_t *indexes = NULL;
@@ -189,7 +204,8 @@ int deb_locked_closure(const char *name, enum arch arch, struct deb **ret, size_
 	r = packages_lock_closure(&lock, name, arch, &indexes, &n_indexes);
 	if (r < 0)
 		return err_set(err, ENOENT,
-			       "the package '%.80s' is not pinned for %s: add it to vm/packages.yml and run 'lab image pin'",
+			       "the package '%.80s' is not pinned for %s: add it to "
+			       "vm/packages.yml and run 'lab image pin'",
 			       name, arch_name(arch));
 	for (size_t i = 0; i < n_indexes; i++) {
 		const struct deb *deb = &lock.items[indexes[i]].deb;

@@ -9,11 +9,12 @@
 /* One package as a lock names it. */
 struct deb {
 	char *name, *version;
-	char *suite;	/* where it was found: "bookworm" */
-	char *path;	/* pool path, relative to the archive's root */
-	char *sha256;	/* hex */
+	char *suite;  /* where it was found: "bookworm" */
+	char *path;   /* pool path, relative to the archive's root */
+	char *sha256; /* hex */
 	uint64_t size;
-	char *snapshot; /* time stamp of an archive snapshot that still has it: "20261121T000000Z" */
+	char *snapshot; /* time stamp of an archive snapshot that still has it: "20261121T000000Z"
+			 */
 };
 
 /*
@@ -21,13 +22,14 @@ struct deb {
  * returns its path in *ret (allocated). A file whose size or SHA-256 differs is removed and never
  * used: -EBADMSG. Two processes may fetch the same file: one downloads, the other waits for it.
  */
-int deb_fetch(const struct deb *deb, bool offline, kernel_progress_fn progress, void *data, char **ret,
-	      struct err *err);
+int deb_fetch(const struct deb *deb, bool offline, kernel_progress_fn progress, void *data,
+	      char **ret, struct err *err);
 
 /* A member of a package's data archive while it is walked. */
 struct deb_member {
-	const char *path; /* "usr/bin/strace": no leading "./" or "/"; checked by path_is_inside() */
-	const char *link; /* symlink target, or for a hard link the member it equals; else NULL */
+	const char
+		*path; /* "usr/bin/strace": no leading "./" or "/"; checked by path_is_inside() */
+	const char *link;  /* symlink target, or for a hard link the member it equals; else NULL */
 	unsigned int mode; /* S_IFREG, S_IFDIR, S_IFLNK and permissions */
 	uint64_t size;
 	void *reader; /* pass to deb_read() */
@@ -47,7 +49,8 @@ DEFINE_CLEANUP(deb, deb_deinit)
  * *ret (an array the caller releases; entries already there are not repeated).
  * -ENOENT: not pinned (the text says how to pin it).
  */
-int deb_locked_closure(const char *name, enum arch arch, struct deb **ret, size_t *n, struct err *err);
+int deb_locked_closure(const char *name, enum arch arch, struct deb **ret, size_t *n,
+		       struct err *err);
 
 /* SHA-256 of a file or of bytes, as 64 hex digits and NUL. */
 int sha256_file(const char *path, char hex[65], struct err *err);

@@ -68,8 +68,8 @@ ssize_t deb822_next(const char *data, size_t len, bool last, struct deb822 *ret,
 	buf_reset(&ret->text);
 	if (!len)
 		return 0;
-	for (const char *line; (line = memchr(data + skip, '\n', len - skip)) &&
-			       is_blank_line(data + skip, line);)
+	for (const char *line;
+	     (line = memchr(data + skip, '\n', len - skip)) && is_blank_line(data + skip, line);)
 		skip = line + 1 - data;
 	n = stanza_length(data + skip, len - skip, last);
 	if (n > DEB822_MAX_STANZA || (!n && len - skip > DEB822_MAX_STANZA))

@@ -96,10 +96,13 @@ static int attempt(struct transfer *t, struct err *err)
 			       (unsigned long long)t->max);
 	if (t->write_errno == ENOSPC || t->write_errno == EDQUOT)
 		return err_set(err, ENOSPC,
-			       "no space left for %s: it needs %llu MiB more (%s); free some space ('lab cache prune') and run this again, it continues",
-			       d->what, (unsigned long long)((t->max - t->have) >> 20) + 1, d->part);
+			       "no space left for %s: it needs %llu MiB more (%s); free some space "
+			       "('lab cache prune') and run this again, it continues",
+			       d->what, (unsigned long long)((t->max - t->have) >> 20) + 1,
+			       d->part);
 	if (t->write_errno)
-		return err_set(err, t->write_errno, "write %s: %s", d->part, strerror(t->write_errno));
+		return err_set(err, t->write_errno, "write %s: %s", d->part,
+			       strerror(t->write_errno));
 	if (r == CURLE_OK)
 		return 0;
 	if (r == CURLE_FILE_COULDNT_READ_FILE || code == 404 || code == 410)
@@ -119,7 +122,8 @@ static int attempt(struct transfer *t, struct err *err)
 
 int download(const struct download *d, struct err *err)
 {
-	auto_cleanup(transfer) t = {.d = d, .fd = -1, .max = d->max_bytes ? d->max_bytes : DEFAULT_MAX};
+	auto_cleanup(transfer)
+		t = {.d = d, .fd = -1, .max = d->max_bytes ? d->max_bytes : DEFAULT_MAX};
 	struct stat st;
 	int r;
 
@@ -156,7 +160,8 @@ int download(const struct download *d, struct err *err)
 		return r;
 	if (d->exact && t.have != t.max)
 		return err_set(err, EBADMSG,
-			       "%s: truncated: %llu bytes of %llu; the mirror is damaged or in the middle of an update: try later, or set LAB_MIRROR to another",
+			       "%s: truncated: %llu bytes of %llu; the mirror is damaged or in the "
+			       "middle of an update: try later, or set LAB_MIRROR to another",
 			       d->url, (unsigned long long)t.have, (unsigned long long)t.max);
 	return 0;
 }

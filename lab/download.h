@@ -13,11 +13,11 @@
 
 struct download {
 	const char *url;
-	const char *part;    /* file that grows; what is there already is continued */
-	uint64_t max_bytes;  /* more is refused; 0: 256 MiB */
-	bool exact;	     /* max_bytes is the size it must have */
-	const char *proxy;   /* NULL: what the environment says */
-	const char *what;    /* for progress and messages */
+	const char *part;	     /* file that grows; what is there already is continued */
+	uint64_t max_bytes;	     /* more is refused; 0: 256 MiB */
+	bool exact;		     /* max_bytes is the size it must have */
+	const char *proxy;	     /* NULL: what the environment says */
+	const char *what;	     /* for progress and messages */
 	kernel_progress_fn progress; /* may be NULL */
 	void *data;
 };

@@ -16,7 +16,8 @@ static char *name_of(const char *path)
 	char *name = xstrndup(slash ? slash + 1 : path, 60);
 
 	for (char *s = name; *s; s++)
-		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-", *s) ||
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-",
+			    *s) ||
 		    (s == name && strchr("._+-", *s)))
 			*s = 'x';
 	if (!*name) {
@@ -66,7 +67,8 @@ static int from_image(const char *path, const char *name, const char *config, en
 		return err_set(err, ENOTSUP, "%s is a kernel for %s, not for %s", path,
 			       arch_name(image.arch), arch_name(arch));
 	if (image.format == KERNEL_ZBOOT)
-		return err_set(err, ENOEXEC, "%s is compressed as an EFI program: give arch/arm64/boot/Image",
+		return err_set(err, ENOEXEC,
+			       "%s is compressed as an EFI program: give arch/arm64/boot/Image",
 			       path);
 	r = sha256_file(path, sha256, err);
 	if (r < 0)
@@ -91,13 +93,14 @@ static int from_image(const char *path, const char *name, const char *config, en
 
 static int from_tree(const char *path, enum arch arch, struct kernel *ret, struct err *err)
 {
-	auto_free char *image = path_join(path, arch == ARCH_ARM64 ? "arch/arm64/boot/Image" :
-								     "arch/x86/boot/bzImage");
+	auto_free char *image = path_join(path, arch == ARCH_ARM64 ? "arch/arm64/boot/Image"
+								   : "arch/x86/boot/bzImage");
 	auto_free char *config = path_join(path, ".config");
 	auto_free char *real = realpath(path, NULL);
 
 	if (!io_exists(image))
-		return err_set(err, ENOENT, "%s is a folder without %s: build the kernel there first", path,
+		return err_set(err, ENOENT,
+			       "%s is a folder without %s: build the kernel there first", path,
 			       image + strlen(path) + !str_ends(path, "/"));
 	return from_image(image, real ? real : path, config, arch, ret, err);
 }

@@ -106,10 +106,12 @@ int kernel_image_probe(const uint8_t *data, size_t len, struct kernel_image *ret
 		found.arch = machine == EM_AARCH64 ? ARCH_ARM64 : ARCH_AMD64;
 		find_banner(data, len, &found);
 		if ((machine != EM_X86_64 && machine != EM_AARCH64) || !found.release[0])
-			r = err_set(err, ENOEXEC, "an ELF file that is no Linux kernel for amd64 or arm64");
+			r = err_set(err, ENOEXEC,
+				    "an ELF file that is no Linux kernel for amd64 or arm64");
 	} else {
 		r = err_set(err, ENOEXEC,
-			    "neither a bzImage (amd64) nor an uncompressed Image (arm64) nor a vmlinux");
+			    "neither a bzImage (amd64) nor an uncompressed Image (arm64) nor a "
+			    "vmlinux");
 	}
 	if (r == 0)
 		*ret = found;

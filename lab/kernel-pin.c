@@ -81,11 +81,16 @@ int deb_from_stanza(const struct deb822 *s, const char *suite, const char *stamp
 	const char *sha256 = deb822_get(s, "SHA256");
 	uint64_t bytes;
 
-	if (!name || !version || !path || !size || !sha256 || str_to_u64(size, 1, INT64_MAX, &bytes) < 0)
-		return err_set(err, EBADMSG, "%s: the entry of package '%.80s' is incomplete", suite,
-			       name ? name : "?");
-	*ret = (struct deb){.name = xstrdup(name), .version = xstrdup(version), .suite = xstrdup(suite),
-			    .path = xstrdup(path), .sha256 = xstrdup(sha256), .size = bytes,
+	if (!name || !version || !path || !size || !sha256 ||
+	    str_to_u64(size, 1, INT64_MAX, &bytes) < 0)
+		return err_set(err, EBADMSG, "%s: the entry of package '%.80s' is incomplete",
+			       suite, name ? name : "?");
+	*ret = (struct deb){.name = xstrdup(name),
+			    .version = xstrdup(version),
+			    .suite = xstrdup(suite),
+			    .path = xstrdup(path),
+			    .sha256 = xstrdup(sha256),
+			    .size = bytes,
 			    .snapshot = xstrdup(stamp)};
 	return 0;
 }
@@ -131,7 +136,8 @@ static bool of_series(const char *version, const char *series)
 	return str_starts(version, series) && (version[n] == '.' || version[n] == '-');
 }
 
-/* The newest image of the series: "linux-image-RELEASE" with -FLAVOUR-ARCH (or -ARCH) at its end. */
+/* The newest image of the series: "linux-image-RELEASE" with -FLAVOUR-ARCH (or -ARCH) at its end.
+ */
 static const struct candidate *newest_image(const struct candidates *c, const struct pin *pin,
 					    enum arch arch)
 {
@@ -160,9 +166,9 @@ static void add_deb(struct lock_kernel *k, const struct deb *deb)
 }
 
 /*
- * The image and the packages of the same release that it depends on: from 6.18 on linux-base-RELEASE
- * (the configuration), from 6.19 on linux-binary-RELEASE and linux-modules-RELEASE too, and the
- * image itself is empty: then it is left out.
+ * The image and the packages of the same release that it depends on: from 6.18 on
+ * linux-base-RELEASE (the configuration), from 6.19 on linux-binary-RELEASE and
+ * linux-modules-RELEASE too, and the image itself is empty: then it is left out.
  */
 static void add_debs(const struct candidates *c, const struct candidate *image, const char *release,
 		     struct lock_kernel *k)
@@ -191,8 +197,8 @@ static int choose(const struct candidates *c, const struct pin *pin, enum arch a
 	const char *release;
 
 	if (!image)
-		return err_set(err, ENOENT, "pin %s: %s holds no linux-image of %s-%s for %s", pin->name,
-			       pin->suite, pin->series, pin->flavour, arch_name(arch));
+		return err_set(err, ENOENT, "pin %s: %s holds no linux-image of %s-%s for %s",
+			       pin->name, pin->suite, pin->series, pin->flavour, arch_name(arch));
 	release = image->deb.name + strlen("linux-image-");
 	*ret = (struct lock_kernel){
 		.name = xstrdup(pin->name),
@@ -214,15 +220,17 @@ static bool is_same(const struct lock_kernel *a, const struct lock_kernel *b)
 	if (a->n_debs != b->n_debs || !a->debug.sha256 != !b->debug.sha256)
 		return false;
 	for (size_t i = 0; i < a->n_debs; i++)
-		if (!str_eq(a->debs[i].sha256, b->debs[i].sha256) || !str_eq(a->debs[i].path, b->debs[i].path))
+		if (!str_eq(a->debs[i].sha256, b->debs[i].sha256) ||
+		    !str_eq(a->debs[i].path, b->debs[i].path))
 			return false;
 	return !a->debug.sha256 || str_eq(a->debug.sha256, b->debug.sha256);
 }
 
 /* All wanted pins of one suite and architecture: its index is read once. */
 static int pin_suite(const struct apt_suite *suite, enum arch arch, const struct pins *pins,
-		     const struct strv *names, struct kernels_lock *lock, kernel_progress_fn progress,
-		     kernel_pin_fn decided, void *data, struct err *err)
+		     const struct strv *names, struct kernels_lock *lock,
+		     kernel_progress_fn progress, kernel_pin_fn decided, void *data,
+		     struct err *err)
 {
 	auto_free char *stamp = pin_stamp(suite->date);
 	auto_cleanup(candidates) c = {.suite = suite->name, .stamp = stamp};
@@ -251,14 +259,16 @@ static int pin_all(const struct pins *pins, const struct strv *names, struct ker
 	auto_cleanup(strv) suites = {0};
 
 	for (size_t i = 0; i < pins->n; i++)
-		if (strv_has(names, pins->items[i].name) && !strv_has(&suites, pins->items[i].suite))
+		if (strv_has(names, pins->items[i].name) &&
+		    !strv_has(&suites, pins->items[i].suite))
 			strv_add(&suites, pins->items[i].suite);
 	for (size_t i = 0; i < suites.n; i++) {
 		auto_cleanup(apt_suite) suite = {0};
 		int r = apt_suite_open(suites.items[i], &suite, err);
 
 		for (int arch = 0; r == 0 && arch < ARCH_COUNT; arch++)
-			r = pin_suite(&suite, arch, pins, names, lock, progress, decided, data, err);
+			r = pin_suite(&suite, arch, pins, names, lock, progress, decided, data,
+				      err);
 		if (r < 0)
 			return r;
 	}

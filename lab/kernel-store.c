@@ -67,7 +67,7 @@ static int fill(const struct lock_kernel *k, const char *dir, json_t *meta, stru
 	found.release = xstrdup(k->release);
 	found.image = path_join(dir, "image");
 	found.sha256 = xstrdup(text_of(meta, "image_sha256"));
-	found.package = xstrdup(text_of(meta, "package"));
+	found.package = str_printf("linux-image-%s %s", k->release, k->debs[0].version);
 	found.config = path_join(dir, "config");
 	if (io_exists(release_dir))
 		found.modules_dir = take_ptr(release_dir);
@@ -100,7 +100,6 @@ static int write_meta(const struct lock_kernel *k, const char *dir, const char *
 {
 	auto_free char *image = path_join(dir, "image"), *path = path_join(dir, "meta.json");
 	auto_free char *packages = inputs(k), *text = NULL;
-	auto_free char *package = str_printf("linux-image-%s %s", k->release, k->debs[0].version);
 	char sha256[65];
 	struct stat st;
 	json_t *meta;
@@ -110,10 +109,10 @@ static int write_meta(const struct lock_kernel *k, const char *dir, const char *
 		return r;
 	if (stat(image, &st) < 0)
 		return err_errno(err, "%s", image);
-	meta = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "schema", 1, "name",
+	meta = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "schema", 1, "name",
 			 k->name, "version", k->version, "release", k->release, "arch",
-			 arch_name(k->arch), "package", package, "packages", packages, "image_sha256",
-			 sha256, "image_size", (json_int_t)st.st_size, "image_mtime",
+			 arch_name(k->arch), "packages", packages, "image_sha256", sha256,
+			 "image_size", (json_int_t)st.st_size, "image_mtime",
 			 (json_int_t)st.st_mtim.tv_sec, "sums_sha256", sums_sha256);
 	text = meta ? json_dumps(meta, JSON_INDENT(2)) : NULL;
 	json_decref(meta);

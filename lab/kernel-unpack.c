@@ -39,7 +39,8 @@ static char *place_of(const struct unpacking *u, const char *path)
 		return xstrdup("image");
 	if (str_eq(rest, "config"))
 		return xstrdup("config");
-	if (!str_starts(rest, "kernel/") && !str_starts(rest, "modules.") && !str_starts(rest, "updates/"))
+	if (!str_starts(rest, "kernel/") && !str_starts(rest, "modules.") &&
+	    !str_starts(rest, "updates/"))
 		return NULL; /* device trees, links to headers */
 	return xstrdup(path);
 }
@@ -87,8 +88,8 @@ int kernel_unpack(const char *deb_path, const char *release, const char *dir, st
 }
 
 /*
- * An EFI program that unpacks itself (CONFIG_EFI_ZBOOT, arm64): QEMU before 8.0 does not boot it, so
- * put what it holds in its place.
+ * An EFI program that unpacks itself (CONFIG_EFI_ZBOOT, arm64): QEMU before 8.0 does not boot it,
+ * so put what it holds in its place.
  */
 static int unwrap_zboot(const char *path, const struct kernel_image *image, struct err *err)
 {
@@ -113,7 +114,8 @@ static int unwrap_zboot(const char *path, const struct kernel_image *image, stru
 		    archive_read_next_header(a, &entry) != ARCHIVE_OK ||
 		    archive_read_data_into_fd(a, to) != ARCHIVE_OK || rename(tmp, path) < 0)
 			r = err_set(err, EBADMSG, "%s: cannot unpack this EFI program (%s)", path,
-				    archive_error_string(a) ? archive_error_string(a) : strerror(errno));
+				    archive_error_string(a) ? archive_error_string(a)
+							    : strerror(errno));
 	}
 	archive_read_free(a);
 	return r;
@@ -135,7 +137,8 @@ int kernel_unpack_finish(const char *dir, enum arch arch, struct err *err)
 			r = kernel_image_probe_file(image, &found, err);
 	}
 	if (r == 0 && found.arch != arch)
-		return err_set(err, EBADMSG, "the packages' kernel is for %s", arch_name(found.arch));
+		return err_set(err, EBADMSG, "the packages' kernel is for %s",
+			       arch_name(found.arch));
 	return r;
 }
 
@@ -154,8 +157,8 @@ static int add_sums(const char *dir, const char *below, struct strv *lines, stru
 		char hex[65];
 		int r;
 
-		if (str_eq(e->d_name, ".") || str_eq(e->d_name, "..") || str_eq(name, "meta.json") ||
-		    str_eq(name, "SHA256SUMS"))
+		if (str_eq(e->d_name, ".") || str_eq(e->d_name, "..") ||
+		    str_eq(name, "meta.json") || str_eq(name, "SHA256SUMS"))
 			continue;
 		if (lstat(file, &st) < 0)
 			return err_errno(err, "%s", file);

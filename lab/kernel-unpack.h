@@ -1,12 +1,14 @@
 /*
- * kernel-unpack.h - from the members of kernel packages to a folder of the store; for kernel-store.c.
+ * kernel-unpack.h - from the members of kernel packages to a folder of the store; for
+ * kernel-store.c.
  */
 #ifndef LAB_KERNEL_UNPACK_H
 #define LAB_KERNEL_UNPACK_H
 
 #include "lab/kernel.h"
 
-/* Write what dir needs of the package: image, config, lib/modules/RELEASE/. release NULL: the first found. */
+/* Write what dir needs of the package: image, config, lib/modules/RELEASE/. release NULL: the first
+ * found. */
 int kernel_unpack(const char *deb_path, const char *release, const char *dir, struct err *err);
 /*
  * Check that there is an image and a config, and that the image is what QEMU takes: an arm64 image

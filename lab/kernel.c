@@ -44,7 +44,8 @@ int kernel_unknown(const char *name, const struct pins *pins, struct err *err)
 	for (size_t i = 0; i < pins->n; i++)
 		buf_addf(&known, "%s%s", i ? ", " : "", pins->items[i].name);
 	str_printable(&shown, name, strlen(name), 80, false);
-	return err_set(err, ENOENT, "unknown kernel '%s': pinned are %s; or give the path of an image",
+	return err_set(err, ENOENT,
+		       "unknown kernel '%s': pinned are %s; or give the path of an image",
 		       shown.data, known.data);
 }
 
@@ -68,7 +69,8 @@ static int not_pinned(const struct kernels_lock *lock, const char *spec, enum ar
 
 	for (size_t i = 0; i < lock->n; i++)
 		if (str_eq(lock->items[i].name, spec) || str_eq(lock->items[i].version, spec))
-			buf_addf(&archs, "%s%s", archs.len ? ", " : "", arch_name(lock->items[i].arch));
+			buf_addf(&archs, "%s%s", archs.len ? ", " : "",
+				 arch_name(lock->items[i].arch));
 	if (archs.len)
 		return err_set(err, ENOTSUP, "kernel %.80s is not pinned for %s, only for %s", spec,
 			       arch_name(arch), archs.data);
@@ -77,7 +79,8 @@ static int not_pinned(const struct kernels_lock *lock, const char *spec, enum ar
 		return r;
 	if (pins_find(&pins, spec))
 		return err_set(err, ENOENT,
-			       "kernel %s is in kernels.yml but not in kernels.lock: run 'lab kernel pin %s'",
+			       "kernel %s is in kernels.yml but not in kernels.lock: run 'lab "
+			       "kernel pin %s'",
 			       spec, spec);
 	return kernel_unknown(spec, &pins, err);
 }
@@ -97,11 +100,14 @@ int kernel_fetch(const struct lock_kernel *k, bool offline, kernel_progress_fn p
 		r = deb_fetch(&k->debs[i], offline, progress, data, &path, &why);
 		if (r == -ENOENT && offline)
 			return err_set(err, ENOENT,
-				       "kernel %s for %s is not in the cache, and nothing may be fetched (offline): run 'lab kernel pull %s'",
+				       "kernel %s for %s is not in the cache, and nothing may be "
+				       "fetched (offline): run 'lab kernel pull %s'",
 				       k->name, arch_name(k->arch), k->name);
 		if (r == -ENOENT)
-			return err_set(err, ENOENT, "kernel %s for %s: %s. To pin its successor: lab kernel pin %s",
-				       k->name, arch_name(k->arch), why.msg, k->name);
+			return err_set(
+				err, ENOENT,
+				"kernel %s for %s: %s. To pin its successor: lab kernel pin %s",
+				k->name, arch_name(k->arch), why.msg, k->name);
 		if (r < 0)
 			return err_set(err, -r, "kernel %s for %s: %s", k->name, arch_name(k->arch),
 				       why.msg);
@@ -139,7 +145,7 @@ int kernel_resolve(const char *spec, enum arch arch, bool offline, kernel_progre
 char kernel_config_option(const struct kernel *k, const char *option)
 {
 	auto_cleanup(buf) text = {0};
-	auto_free char *set = NULL, *line = NULL;
+	auto_free char *set = NULL;
 	const char *at;
 
 	if (!k->config || io_read_file(AT_FDCWD, k->config, 4 << 20, &text, NULL) < 0 || !text.data)

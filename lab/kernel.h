@@ -13,20 +13,22 @@
 #include "jail/base/str.h"
 
 struct kernel {
-	char *name;	    /* the pin's name ("6.1") or the file's; used in paths of evidence */
-	char *version;	    /* "6.1.176" */
-	struct kver kver;   /* the same, parsed */
-	char *release;	    /* uname -r ("6.1.0-50-cloud-amd64"); NULL when it cannot be known */
+	char *name;	  /* the pin's name ("6.1") or the file's; used in paths of evidence */
+	char *version;	  /* "6.1.176" */
+	struct kver kver; /* the same, parsed */
+	char *release;	  /* uname -r ("6.1.0-50-cloud-amd64"); NULL when it cannot be known */
 	enum arch arch;
-	char *image;	    /* bzImage (amd64) or Image (arm64), a path */
-	char *modules_dir;  /* .../lib/modules/RELEASE: *.ko, *.ko.xz, .zst or .gz below kernel/, modules.builtin;
-			       no modules.dep in pins (read the modules' own .modinfo); NULL: none */
-	char *config;	    /* path of its .config; NULL: not known */
-	char *sha256;	    /* of image, hex */
-	char *package;	    /* "linux-image-6.1.0-50-cloud-amd64 6.1.176-1", NULL for files */
+	char *image;	   /* bzImage (amd64) or Image (arm64), a path */
+	char *modules_dir; /* .../lib/modules/RELEASE: *.ko, *.ko.xz, .zst or .gz below kernel/,
+			      modules.builtin; no modules.dep in pins (read the modules' own
+			      .modinfo); NULL: none */
+	char *config;	   /* path of its .config; NULL: not known */
+	char *sha256;	   /* of image, hex */
+	char *package;	   /* "linux-image-6.1.0-50-cloud-amd64 6.1.176-1", NULL for files */
 };
 
-/* Called while something is fetched: what ("linux-image-… amd64"), bytes so far and in all (0: unknown). */
+/* Called while something is fetched: what ("linux-image-… amd64"), bytes so far and in all (0:
+ * unknown). */
 typedef void (*kernel_progress_fn)(void *data, const char *what, uint64_t done, uint64_t total);
 
 /*
@@ -44,7 +46,8 @@ int kernel_names(struct strv *names, char **default_name, struct err *err);
 int kernel_resolve(const char *spec, enum arch arch, bool offline, kernel_progress_fn progress,
 		   void *data, struct kernel *ret, struct err *err);
 
-/* 'y', 'm' or 'n' of an option ("OVERLAY_FS", with or without CONFIG_); '?' when config is not known. */
+/* 'y', 'm' or 'n' of an option ("OVERLAY_FS", with or without CONFIG_); '?' when config is not
+ * known. */
 char kernel_config_option(const struct kernel *k, const char *option);
 
 void kernel_deinit(struct kernel *k);

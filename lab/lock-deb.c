@@ -27,8 +27,8 @@ static bool word_ok(const char *s, enum lock_word kind)
 	case LOCK_VERSION:
 		return only(s, ALNUM "._+-~:", 128) && strchr(ALNUM, s[0]);
 	case LOCK_STAMP:
-		return strlen(s) == 16 && s[8] == 'T' && s[15] == 'Z' && strspn(s, "0123456789") == 8 &&
-		       strspn(s + 9, "0123456789") == 6;
+		return strlen(s) == 16 && s[8] == 'T' && s[15] == 'Z' &&
+		       strspn(s, "0123456789") == 8 && strspn(s + 9, "0123456789") == 6;
 	case LOCK_SHA256:
 		return only(s, "0123456789abcdef", 64) && strlen(s) == 64;
 	case LOCK_PATH:
@@ -41,8 +41,10 @@ int lock_word(const struct lock_text *t, const struct yaml_node *map, const char
 	      enum lock_word kind, char **ret, struct err *err)
 {
 	static const char *const form[] = {
-		"a name (letters, digits, . _ + -)", "a version",
-		"a time like 20261121T000000Z",	     "64 hexadecimal digits in lower case",
+		"a name (letters, digits, . _ + -)",
+		"a version",
+		"a time like 20261121T000000Z",
+		"64 hexadecimal digits in lower case",
 		"a path inside the archive that ends in .deb",
 	};
 	const struct yaml_node *node = yaml_get(map, key);
@@ -81,7 +83,8 @@ int lock_deb_parse(const struct lock_text *t, const struct yaml_node *map, const
 	const struct yaml_node *size_node;
 	int64_t size;
 
-	if (yaml_check_keys(t->yaml, map, "a package", name ? keys_named : keys, array_len(keys), err) < 0)
+	if (yaml_check_keys(t->yaml, map, "a package", name ? keys_named : keys, array_len(keys),
+			    err) < 0)
 		return -EINVAL;
 	size_node = yaml_get(map, "size");
 	if (!size_node)
@@ -103,9 +106,9 @@ int lock_deb_parse(const struct lock_text *t, const struct yaml_node *map, const
 
 void lock_deb_print(struct buf *out, const char *first, const char *rest, const struct deb *deb)
 {
-	buf_addf(out, "%sname: %s\n%sversion: \"%s\"\n%spath: %s\n%ssize: %llu\n%ssha256: \"%s\"\n", first,
-		 deb->name, rest, deb->version, rest, deb->path, rest, (unsigned long long)deb->size,
-		 rest, deb->sha256);
+	buf_addf(out, "%sname: %s\n%sversion: \"%s\"\n%spath: %s\n%ssize: %llu\n%ssha256: \"%s\"\n",
+		 first, deb->name, rest, deb->version, rest, deb->path, rest,
+		 (unsigned long long)deb->size, rest, deb->sha256);
 }
 
 int lock_schema(const struct yaml *yaml, const char *const *keys, size_t n, struct err *err)

@@ -1,5 +1,6 @@
 /*
- * lock-deb.h - what kernels.lock and packages.lock have in common: one package as text. For lock*.c.
+ * lock-deb.h - what kernels.lock and packages.lock have in common: one package as text. For
+ * lock*.c.
  */
 #ifndef LAB_LOCK_DEB_H
 #define LAB_LOCK_DEB_H

@@ -45,8 +45,10 @@ static int check_depends(const struct yaml *yaml, const struct packages_lock *lo
 		for (size_t d = 0; d < p->depends.n; d++)
 			if (!packages_lock_find(lock, p->depends.items[d], p->arch))
 				return yaml_error(yaml, &yaml->root, err,
-						  "%s for %s depends on %s, which is not in the file: run 'lab image pin'",
-						  p->deb.name, arch_name(p->arch), p->depends.items[d]);
+						  "%s for %s depends on %s, which is not in the "
+						  "file: run 'lab image pin'",
+						  p->deb.name, arch_name(p->arch),
+						  p->depends.items[d]);
 	}
 	return 0;
 }
@@ -62,7 +64,8 @@ int packages_lock_parse(const char *name, const char *text, size_t len, struct p
 
 	if (r < 0)
 		return r;
-	if (lock_schema(&yaml, keys, array_len(keys), err) < 0 || lock_origin(&t, &yaml.root, err) < 0)
+	if (lock_schema(&yaml, keys, array_len(keys), err) < 0 ||
+	    lock_origin(&t, &yaml.root, err) < 0)
 		return -EINVAL;
 	for (int arch = 0; arch < ARCH_COUNT; arch++) {
 		const struct yaml_node *map = yaml_get(&yaml.root, arch_name(arch));
@@ -92,7 +95,9 @@ void packages_lock_print(struct packages_lock *lock, struct buf *out)
 	int arch = -1;
 
 	qsort(lock->items, lock->n, sizeof(*lock->items), compare_packages);
-	buf_addf(out, "# Written by 'lab image pin' from packages.yml.\nschema: 1\nsuite: %s\nsnapshot: %s\n",
+	buf_addf(out,
+		 "# Written by 'lab image pin' from packages.yml.\nschema: 1\nsuite: %s\nsnapshot: "
+		 "%s\n",
 		 lock->items[0].deb.suite, lock->items[0].deb.snapshot);
 	for (size_t i = 0; i < lock->n; i++) {
 		const struct lock_package *p = &lock->items[i];
@@ -100,7 +105,9 @@ void packages_lock_print(struct packages_lock *lock, struct buf *out)
 		if ((int)p->arch != arch)
 			buf_addf(out, "%s:\n", arch_name(p->arch));
 		arch = p->arch;
-		buf_addf(out, "  %s:\n    version: \"%s\"\n    path: %s\n    size: %llu\n    sha256: \"%s\"\n",
+		buf_addf(out,
+			 "  %s:\n    version: \"%s\"\n    path: %s\n    size: %llu\n    sha256: "
+			 "\"%s\"\n",
 			 p->deb.name, p->deb.version, p->deb.path, (unsigned long long)p->deb.size,
 			 p->deb.sha256);
 		for (size_t d = 0; d < p->depends.n; d++)

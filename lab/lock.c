@@ -9,7 +9,8 @@
 
 bool lock_name_ok(const char *name)
 {
-	size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-");
+	size_t n =
+		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-");
 
 	return n > 0 && n <= 64 && !name[n] && !strchr("._+-", name[0]);
 }
@@ -58,8 +59,8 @@ void kernels_lock_put(struct kernels_lock *lock, struct lock_kernel *entry)
 	*entry = (struct lock_kernel){0};
 }
 
-static int parse_debs(const struct lock_text *t, const struct yaml_node *list, struct lock_kernel *k,
-		      struct err *err)
+static int parse_debs(const struct lock_text *t, const struct yaml_node *list,
+		      struct lock_kernel *k, struct err *err)
 {
 	if (list->kind != YAML_LIST || !list->n || list->n > 8)
 		return yaml_error(t->yaml, list, err, "packages must be a list of 1 to 8 packages");
@@ -75,9 +76,10 @@ static int parse_debs(const struct lock_text *t, const struct yaml_node *list, s
 static int parse_kernel(struct lock_text *t, const struct yaml_node *node, struct lock_kernel *k,
 			struct err *err)
 {
-	static const char *const keys[] = {"version",  "release", "suite",
+	static const char *const keys[] = {"version",  "release",  "suite",
 					   "snapshot", "packages", "debug"};
-	const struct yaml_node *packages = yaml_get(node, "packages"), *debug = yaml_get(node, "debug");
+	const struct yaml_node *packages = yaml_get(node, "packages"),
+			       *debug = yaml_get(node, "debug");
 
 	if (yaml_check_keys(t->yaml, node, "a pinned kernel", keys, array_len(keys), err) < 0)
 		return -EINVAL;
@@ -132,8 +134,8 @@ int kernels_lock_parse(const char *name, const char *text, size_t len, struct ke
 		return yaml_error(&yaml, kernels, err, "kernels must be a map of pins");
 	for (size_t i = 0; kernels && i < kernels->n; i++) {
 		if (!lock_name_ok(kernels->keys[i].text))
-			return yaml_error(&yaml, &kernels->keys[i], err, "'%.60s' cannot name a pin",
-					  kernels->keys[i].text);
+			return yaml_error(&yaml, &kernels->keys[i], err,
+					  "'%.60s' cannot name a pin", kernels->keys[i].text);
 		if (parse_pin(&t, kernels->keys[i].text, &kernels->items[i], &lock, err) < 0)
 			return -EINVAL;
 	}
@@ -158,7 +160,8 @@ void kernels_lock_print(struct kernels_lock *lock, struct buf *out)
 
 	if (lock->n)
 		qsort(lock->items, lock->n, sizeof(*lock->items), compare_kernels);
-	buf_adds(out, "# Written by 'lab kernel pin'; what it follows is in kernels.yml.\nschema: 1\n");
+	buf_adds(out,
+		 "# Written by 'lab kernel pin'; what it follows is in kernels.yml.\nschema: 1\n");
 	buf_adds(out, lock->n ? "kernels:\n" : "kernels: {}\n");
 	for (size_t i = 0; i < lock->n; i++) {
 		const struct lock_kernel *k = &lock->items[i];
@@ -166,8 +169,9 @@ void kernels_lock_print(struct kernels_lock *lock, struct buf *out)
 		if (!last || !str_eq(last, k->name))
 			buf_addf(out, "  \"%s\":\n", k->name);
 		last = k->name;
-		buf_addf(out, "    %s:\n      version: %s\n      release: %s\n      suite: %s\n"
-			      "      snapshot: %s\n      packages:\n",
+		buf_addf(out,
+			 "    %s:\n      version: %s\n      release: %s\n      suite: %s\n"
+			 "      snapshot: %s\n      packages:\n",
 			 arch_name(k->arch), k->version, k->release, k->debs[0].suite,
 			 k->debs[0].snapshot);
 		for (size_t d = 0; d < k->n_debs; d++)

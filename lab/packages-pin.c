@@ -21,7 +21,7 @@ struct index {
 	struct provided {
 		char *name;
 		char *by;
-	} *provided;
+	} * provided;
 	size_t n_provided;
 	const struct strv *exclude;
 };
@@ -65,8 +65,9 @@ static int collect(void *data, const struct deb822 *s, struct err *err)
 		deb822_depends(provides, &names);
 	for (size_t i = 0; i < names.n; i++) {
 		if (!(x->n_provided & (x->n_provided - 1)))
-			x->provided = xreallocarray(x->provided, x->n_provided ? 2 * x->n_provided : 1,
-						    sizeof(*x->provided));
+			x->provided =
+				xreallocarray(x->provided, x->n_provided ? 2 * x->n_provided : 1,
+					      sizeof(*x->provided));
 		x->provided[x->n_provided++] =
 			(struct provided){take_ptr(names.items[i]), xstrdup(e->deb.name)};
 	}
@@ -98,7 +99,8 @@ static struct entry *find(const struct index *x, const char *name)
 	return low < x->n && str_eq(x->entries[low].deb.name, name) ? &x->entries[low] : NULL;
 }
 
-/* What "a|b" means here: the first alternative that is a package, else the first that one provides. */
+/* What "a|b" means here: the first alternative that is a package, else the first that one provides.
+ */
 static struct entry *resolve(const struct index *x, const char *group)
 {
 	auto_cleanup(strv) names = {0};
@@ -139,8 +141,8 @@ static int choose(struct index *x, struct entry *e, struct err *err)
 		need = resolve(x, e->depends.items[i]);
 		if (!need) {
 			strv_deinit(&names);
-			return err_set(err, ENOENT, "%s needs %s, which %s does not have", e->deb.name,
-				       e->depends.items[i], x->suite);
+			return err_set(err, ENOENT, "%s needs %s, which %s does not have",
+				       e->deb.name, e->depends.items[i], x->suite);
 		}
 		if (strv_has(x->exclude, need->deb.name) || strv_has(&names, need->deb.name))
 			continue;
@@ -179,7 +181,8 @@ static int load_wish(const char *home, char **suite, struct strv *packages, stru
 	    yaml_strings(&y, yaml_get(&y.root, "packages"), "packages", packages, err) < 0)
 		return -EINVAL;
 	if (!lock_name_ok(text))
-		return yaml_error(&y, yaml_get(&y.root, "suite"), err, "'%.60s' cannot be a suite", text);
+		return yaml_error(&y, yaml_get(&y.root, "suite"), err, "'%.60s' cannot be a suite",
+				  text);
 	*suite = xstrdup(text);
 	node = yaml_get(&y.root, "exclude");
 	return node ? yaml_strings(&y, node, "exclude", exclude, err) : 0;
@@ -200,7 +203,8 @@ static int pin_arch(const struct apt_suite *suite, enum arch arch, const struct 
 		struct entry *e = find(&x, packages->items[i]);
 
 		if (!e)
-			return err_set(err, ENOENT, "vm/packages.yml: %s has no package '%.80s' for %s",
+			return err_set(err, ENOENT,
+				       "vm/packages.yml: %s has no package '%.80s' for %s",
 				       suite->name, packages->items[i], arch_name(arch));
 		r = choose(&x, e, err);
 		if (r < 0)
@@ -212,8 +216,8 @@ static int pin_arch(const struct apt_suite *suite, enum arch arch, const struct 
 		if (!e->chosen)
 			continue;
 		lock->items = xreallocarray(lock->items, lock->n + 1, sizeof(*lock->items));
-		lock->items[lock->n++] = (struct lock_package){.deb = e->deb, .arch = arch,
-							       .depends = e->depends};
+		lock->items[lock->n++] =
+			(struct lock_package){.deb = e->deb, .arch = arch, .depends = e->depends};
 		e->deb = (struct deb){0};
 		e->depends = (struct strv){0};
 	}

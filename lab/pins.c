@@ -42,12 +42,13 @@ static int parse_word(const struct yaml *y, const struct yaml_node *map, const c
 	return 0;
 }
 
-static int parse_pin(const struct yaml *y, const struct yaml_node *key, const struct yaml_node *node,
-		     struct pin *pin, struct err *err)
+static int parse_pin(const struct yaml *y, const struct yaml_node *key,
+		     const struct yaml_node *node, struct pin *pin, struct err *err)
 {
 	static const char *const keys[] = {"debian", "default"};
 	static const char *const debian_keys[] = {"suite", "flavour", "series"};
-	const struct yaml_node *debian = yaml_get(node, "debian"), *is_default = yaml_get(node, "default");
+	const struct yaml_node *debian = yaml_get(node, "debian"),
+			       *is_default = yaml_get(node, "default");
 	struct kver series;
 
 	if (!lock_name_ok(key->text) || str_eq(key->text, "all"))
@@ -63,7 +64,8 @@ static int parse_pin(const struct yaml *y, const struct yaml_node *key, const st
 	    parse_word(y, debian, "series", pin->name, &pin->series, err) < 0)
 		return -EINVAL;
 	if (kver_parse(pin->series, &series, NULL) < 0)
-		return yaml_error(y, debian, err, "series must be a kernel version like \"6.18\", not '%.60s'",
+		return yaml_error(y, debian, err,
+				  "series must be a kernel version like \"6.18\", not '%.60s'",
 				  pin->series);
 	return is_default ? yaml_bool(y, is_default, "default", &pin->is_default, err) : 0;
 }

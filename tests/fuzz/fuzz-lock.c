@@ -1,4 +1,5 @@
-/* kernels.lock, packages.lock and kernels.yml: what is accepted prints as what is accepted again. */
+/* kernels.lock, packages.lock and kernels.yml: what is accepted prints as what is accepted again.
+ */
 #include <assert.h>
 #include <string.h>
 
@@ -38,8 +39,8 @@ static void fuzz_packages(const char *text, size_t len)
 		auto_free size_t *indexes = NULL;
 		size_t n = 0;
 
-		assert(packages_lock_closure(&lock, lock.items[i].deb.name, lock.items[i].arch, &indexes,
-					     &n) == 0);
+		assert(packages_lock_closure(&lock, lock.items[i].deb.name, lock.items[i].arch,
+					     &indexes, &n) == 0);
 		assert(n >= 1 && n <= lock.n);
 	}
 }

@@ -1,7 +1,7 @@
 /* Stanzas, dependency fields, checksums, and the order of versions. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -51,7 +51,10 @@ static void test_bad(void **state)
 		const char *text;
 		size_t len;
 	} cases[] = {
-		{"no colon\n\n", 10}, {" continuation\n\n", 15}, {": no name\n\n", 11}, {"A: \0\n\n", 6},
+		{"no colon\n\n", 10},
+		{" continuation\n\n", 15},
+		{": no name\n\n", 11},
+		{"A: \0\n\n", 6},
 	};
 
 	(void)state;
@@ -59,7 +62,8 @@ static void test_bad(void **state)
 		auto_cleanup(deb822) d = {0};
 		struct err err = {0};
 
-		assert_int_equal(deb822_next(cases[i].text, cases[i].len, true, &d, &err), -EBADMSG);
+		assert_int_equal(deb822_next(cases[i].text, cases[i].len, true, &d, &err),
+				 -EBADMSG);
 		assert_int_equal(err.code, EBADMSG);
 	}
 }
@@ -84,7 +88,8 @@ static void test_too_much(void **state)
 
 static void test_checksum(void **state)
 {
-	static const char good[] = "0123456789012345678901234567890123456789012345678901234567890123";
+	static const char good[] =
+		"0123456789012345678901234567890123456789012345678901234567890123";
 	auto_cleanup(buf) value = {0};
 	char hex[65];
 	uint64_t size;
@@ -102,7 +107,9 @@ static void test_depends(void **state)
 	auto_cleanup(strv) v = {0};
 
 	(void)state;
-	deb822_depends("libc6 (>= 2.34), debconf (>= 0.5) | debconf-2.0 , python3:any,\n x [amd64] <!nocheck>,,", &v);
+	deb822_depends("libc6 (>= 2.34), debconf (>= 0.5) | debconf-2.0 , python3:any,\n x [amd64] "
+		       "<!nocheck>,,",
+		       &v);
 	assert_int_equal(v.n, 4);
 	assert_string_equal(v.items[0], "libc6");
 	assert_string_equal(v.items[1], "debconf|debconf-2.0");
@@ -113,9 +120,25 @@ static void test_depends(void **state)
 static void test_versions(void **state)
 {
 	static const char *const rising[] = {
-		"1.0~~", "1.0~", "1.0~rc1-1", "1.0", "1.0-0.1", "1.0-1~bpo13+1", "1.0-1", "1.0-1+b1",
-		"1.0a", "1.0+x", "1.0.1", "1.2", "1.10", "6.1.9-1", "6.1.176-1", "6.12.9-1",
-		"6.18.15-1~bpo13+1", "2:0", "10:0",
+		"1.0~~",
+		"1.0~",
+		"1.0~rc1-1",
+		"1.0",
+		"1.0-0.1",
+		"1.0-1~bpo13+1",
+		"1.0-1",
+		"1.0-1+b1",
+		"1.0a",
+		"1.0+x",
+		"1.0.1",
+		"1.2",
+		"1.10",
+		"6.1.9-1",
+		"6.1.176-1",
+		"6.12.9-1",
+		"6.18.15-1~bpo13+1",
+		"2:0",
+		"10:0",
 	};
 
 	(void)state;
@@ -132,8 +155,8 @@ static void test_versions(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stanzas), cmocka_unit_test(test_incomplete),
-		cmocka_unit_test(test_bad),	cmocka_unit_test(test_too_much),
+		cmocka_unit_test(test_stanzas),	 cmocka_unit_test(test_incomplete),
+		cmocka_unit_test(test_bad),	 cmocka_unit_test(test_too_much),
 		cmocka_unit_test(test_checksum), cmocka_unit_test(test_depends),
 		cmocka_unit_test(test_versions),
 	};

@@ -1,7 +1,7 @@
 /* What a kernel image says about itself, from its first bytes and its banner. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -11,7 +11,8 @@
 #include "lab/deb.h"
 #include "lab/kernel-image.h"
 
-#define DEBIAN " (maintainers) (gcc-12 (Debian 12.2.0-14) 12.2.0) #1 SMP Debian 6.1.176-1 (2026-07-02)"
+#define DEBIAN \
+	" (maintainers) (gcc-12 (Debian 12.2.0-14) 12.2.0) #1 SMP Debian 6.1.176-1 (2026-07-02)"
 
 static uint8_t image[4096];
 
@@ -43,8 +44,8 @@ static void test_bzimage(void **state)
 	} cases[] = {
 		{"6.1.0-50-cloud-amd64" DEBIAN, "6.1.0-50-cloud-amd64", "6.1.176"},
 		{"6.5.0 (me@here) #3 SMP Tue", "6.5.0", "6.5.0"},
-		{"7.2.12+deb13-cloud-amd64 (x) #1 SMP Debian 7.2.12-1~bpo13+1 (d)", "7.2.12+deb13-cloud-amd64",
-		 "7.2.12"},
+		{"7.2.12+deb13-cloud-amd64 (x) #1 SMP Debian 7.2.12-1~bpo13+1 (d)",
+		 "7.2.12+deb13-cloud-amd64", "7.2.12"},
 		{"6.9-rc3", "6.9-rc3", "6.9"},
 		{"6.6. x", "6.6.", "6.6"},
 		{"5.4.1 #1 Debian unstable", "5.4.1", "5.4.1"},
@@ -74,7 +75,8 @@ static void test_bzimage(void **state)
 
 static void test_arm64(void **state)
 {
-	static const char banner[] = "Linux version %s (%s)\0Linux version 6.1.0-50-cloud-arm64" DEBIAN "\n";
+	static const char banner[] =
+		"Linux version %s (%s)\0Linux version 6.1.0-50-cloud-arm64" DEBIAN "\n";
 	struct kernel_image k;
 
 	(void)state;
@@ -104,12 +106,14 @@ static void test_zboot(void **state)
 
 static void test_vmlinux(void **state)
 {
-	Elf64_Ehdr header = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB}, .e_machine = EM_X86_64};
+	Elf64_Ehdr header = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB},
+			     .e_machine = EM_X86_64};
 	struct kernel_image k;
 
 	(void)state;
 	put(0, &header, sizeof(header));
-	assert_int_equal(kernel_image_probe(image, sizeof(image), &k, NULL), -ENOEXEC); /* any program */
+	assert_int_equal(kernel_image_probe(image, sizeof(image), &k, NULL),
+			 -ENOEXEC); /* any program */
 	put(1000, "Linux version 6.5.0 (a) #1", 26);
 	assert_int_equal(kernel_image_probe(image, sizeof(image), &k, NULL), 0);
 	assert_int_equal(k.arch, ARCH_AMD64);
@@ -139,18 +143,23 @@ static void test_sha256(void **state)
 
 	(void)state;
 	sha256_bytes("abc", 3, hex); /* FIPS 180-2, appendix B.1 */
-	assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	assert_string_equal(hex,
+			    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 	sha256_bytes("", 0, hex);
-	assert_string_equal(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+	assert_string_equal(hex,
+			    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 	assert_int_equal(sha256_file("/nowhere", hex, NULL), -ENOENT);
 }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_bzimage, clear), cmocka_unit_test_setup(test_arm64, clear),
-		cmocka_unit_test_setup(test_zboot, clear),   cmocka_unit_test_setup(test_vmlinux, clear),
-		cmocka_unit_test_setup(test_none, clear),    cmocka_unit_test(test_sha256),
+		cmocka_unit_test_setup(test_bzimage, clear),
+		cmocka_unit_test_setup(test_arm64, clear),
+		cmocka_unit_test_setup(test_zboot, clear),
+		cmocka_unit_test_setup(test_vmlinux, clear),
+		cmocka_unit_test_setup(test_none, clear),
+		cmocka_unit_test(test_sha256),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* kernels.yml, kernels.lock, packages.lock: what is accepted, what is refused and where. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -11,17 +11,18 @@
 #include "lab/pins.h"
 
 #define DIGEST "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-#define ENTRY(name, path, size, sha256)                                                            \
-	"        - name: " name "\n          version: \"1-1\"\n          path: " path                \
+#define ENTRY(name, path, size, sha256)                                               \
+	"        - name: " name "\n          version: \"1-1\"\n          path: " path \
 	"\n          size: " size "\n          sha256: \"" sha256 "\"\n"
-#define KERNEL(pin, arch, entry)                                                                   \
-	"schema: 1\nkernels:\n  \"" pin "\":\n    " arch ":\n      version: 6.1.176\n"              \
-	"      release: 6.1.0-50-cloud-amd64\n      suite: bookworm\n"                              \
+#define KERNEL(pin, arch, entry)                                                       \
+	"schema: 1\nkernels:\n  \"" pin "\":\n    " arch ":\n      version: 6.1.176\n" \
+	"      release: 6.1.0-50-cloud-amd64\n      suite: bookworm\n"                 \
 	"      snapshot: 20261121T000000Z\n      packages:\n" entry
 
 static void test_round_trip(void **state)
 {
-	static const char text[] = KERNEL("6.1", "amd64", ENTRY("linux-image-x", "pool/x.deb", "12", DIGEST));
+	static const char text[] =
+		KERNEL("6.1", "amd64", ENTRY("linux-image-x", "pool/x.deb", "12", DIGEST));
 	auto_cleanup(kernels_lock) lock = {0}, again = {0};
 	auto_cleanup(buf) printed = {0}, reprinted = {0};
 	const struct lock_kernel *k;
@@ -58,12 +59,18 @@ static void test_put_and_order(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < array_len(names); i++) {
-		struct lock_kernel k = {.name = xstrdup(names[i]), .version = str_printf("%zu", i),
-					.release = xstrdup("r"), .debs = xcalloc(1, sizeof(struct deb)),
+		struct lock_kernel k = {.name = xstrdup(names[i]),
+					.version = str_printf("%zu", i),
+					.release = xstrdup("r"),
+					.debs = xcalloc(1, sizeof(struct deb)),
 					.n_debs = 1};
 
-		k.debs[0] = (struct deb){.name = xstrdup("n"), .version = xstrdup("1"), .suite = xstrdup("s"),
-					 .path = xstrdup("p.deb"), .sha256 = xstrdup(DIGEST), .size = 1,
+		k.debs[0] = (struct deb){.name = xstrdup("n"),
+					 .version = xstrdup("1"),
+					 .suite = xstrdup("s"),
+					 .path = xstrdup("p.deb"),
+					 .sha256 = xstrdup(DIGEST),
+					 .size = 1,
 					 .snapshot = xstrdup("20261121T000000Z")};
 		kernels_lock_put(&lock, &k);
 		assert_null(k.name);
@@ -87,16 +94,24 @@ static void test_refused(void **state)
 		{"schema: 2\n", "l:1:9: schema must be a number from 1 to 1"},
 		{"schema: 1\nkernel: {}\n", "l:2:1: unknown key 'kernel'"},
 		{"schema: 1\nkernels: []\n", "l:2:10: kernels must be a map"},
-		{KERNEL("../x", "amd64", ENTRY("n", "p.deb", "1", DIGEST)), "l:3:3: '../x' cannot name a pin"},
-		{KERNEL("6.1", "mips", ENTRY("n", "p.deb", "1", DIGEST)), "l:4:5: unknown architecture 'mips'"},
+		{KERNEL("../x", "amd64", ENTRY("n", "p.deb", "1", DIGEST)),
+		 "l:3:3: '../x' cannot name a pin"},
+		{KERNEL("6.1", "mips", ENTRY("n", "p.deb", "1", DIGEST)),
+		 "l:4:5: unknown architecture 'mips'"},
 		{KERNEL("6.1", "x86_64", ENTRY("n", "p.deb", "1", DIGEST)), "unknown architecture"},
 		{KERNEL("6.1", "amd64", ""), "l:9:"},
-		{KERNEL("6.1", "amd64", ENTRY("n/m", "p.deb", "1", DIGEST)), "l:10:17: name must be a name"},
-		{KERNEL("6.1", "amd64", ENTRY("n", "../p.deb", "1", DIGEST)), "l:12:17: path must be a path inside"},
-		{KERNEL("6.1", "amd64", ENTRY("n", "/p.deb", "1", DIGEST)), "path must be a path inside"},
-		{KERNEL("6.1", "amd64", ENTRY("n", "p.exe", "1", DIGEST)), "path must be a path inside"},
-		{KERNEL("6.1", "amd64", ENTRY("n", "p.deb", "0", DIGEST)), "l:13:17: size must be a number"},
-		{KERNEL("6.1", "amd64", ENTRY("n", "p.deb", "1", "abc")), "l:14:19: sha256 must be 64"},
+		{KERNEL("6.1", "amd64", ENTRY("n/m", "p.deb", "1", DIGEST)),
+		 "l:10:17: name must be a name"},
+		{KERNEL("6.1", "amd64", ENTRY("n", "../p.deb", "1", DIGEST)),
+		 "l:12:17: path must be a path inside"},
+		{KERNEL("6.1", "amd64", ENTRY("n", "/p.deb", "1", DIGEST)),
+		 "path must be a path inside"},
+		{KERNEL("6.1", "amd64", ENTRY("n", "p.exe", "1", DIGEST)),
+		 "path must be a path inside"},
+		{KERNEL("6.1", "amd64", ENTRY("n", "p.deb", "0", DIGEST)),
+		 "l:13:17: size must be a number"},
+		{KERNEL("6.1", "amd64", ENTRY("n", "p.deb", "1", "abc")),
+		 "l:14:19: sha256 must be 64"},
 		{KERNEL("6.1", "amd64", ENTRY("n", "p.deb", "1", "X" DIGEST)), "sha256 must be 64"},
 	};
 
@@ -105,23 +120,25 @@ static void test_refused(void **state)
 		auto_cleanup(kernels_lock) lock = {0};
 		struct err err = {0};
 
-		assert_int_equal(kernels_lock_parse("l", cases[i].text, strlen(cases[i].text), &lock, &err),
-				 -EINVAL);
+		assert_int_equal(
+			kernels_lock_parse("l", cases[i].text, strlen(cases[i].text), &lock, &err),
+			-EINVAL);
 		if (!strstr(err.msg, cases[i].said))
 			fail_msg("'%s' lacks '%s'", err.msg, cases[i].said);
 		assert_null(lock.items);
 	}
 }
 
-#define PACKAGE(name, depends)                                                                     \
-	"  " name ":\n    version: \"1\"\n    path: pool/" name ".deb\n    size: 1\n    sha256: \"" DIGEST \
-	"\"\n    depends: [" depends "]\n"
+#define PACKAGE(name, depends)                                  \
+	"  " name ":\n    version: \"1\"\n    path: pool/" name \
+	".deb\n    size: 1\n    sha256: \"" DIGEST "\"\n    depends: [" depends "]\n"
 #define PACKAGES "schema: 1\nsuite: bookworm\nsnapshot: 20261121T000000Z\namd64:\n"
 
 static void test_closure(void **state)
 {
 	/* a and b need each other; d stands alone */
-	static const char text[] = PACKAGES PACKAGE("a", "b, c") PACKAGE("b", "a") PACKAGE("c", "") PACKAGE("d", "");
+	static const char text[] =
+		PACKAGES PACKAGE("a", "b, c") PACKAGE("b", "a") PACKAGE("c", "") PACKAGE("d", "");
 	auto_cleanup(packages_lock) lock = {0}, again = {0};
 	auto_cleanup(buf) printed = {0};
 	auto_free size_t *indexes = NULL;
@@ -150,7 +167,8 @@ static void test_packages_refused(void **state)
 		const char *text, *said;
 	} cases[] = {
 		{"schema: 1\n", "suite is missing"},
-		{"schema: 1\nsuite: bookworm\nsnapshot: yesterday\n", "l:3:11: snapshot must be a time"},
+		{"schema: 1\nsuite: bookworm\nsnapshot: yesterday\n",
+		 "l:3:11: snapshot must be a time"},
 		{PACKAGES PACKAGE("a", "b"), "a for amd64 depends on b, which is not in the file"},
 		{PACKAGES PACKAGE("a", "") "  a: {}\n", "given twice"},
 	};
@@ -160,8 +178,9 @@ static void test_packages_refused(void **state)
 		auto_cleanup(packages_lock) lock = {0};
 		struct err err = {0};
 
-		assert_int_equal(packages_lock_parse("l", cases[i].text, strlen(cases[i].text), &lock, &err),
-				 -EINVAL);
+		assert_int_equal(
+			packages_lock_parse("l", cases[i].text, strlen(cases[i].text), &lock, &err),
+			-EINVAL);
 		if (!strstr(err.msg, cases[i].said))
 			fail_msg("'%s' lacks '%s'", err.msg, cases[i].said);
 	}
@@ -169,8 +188,9 @@ static void test_packages_refused(void **state)
 
 static void test_pins(void **state)
 {
-	static const char text[] = "\"6.1\": {debian: {suite: bookworm, flavour: cloud}, default: true}\n"
-				   "new: {debian: {suite: b, flavour: rt, series: \"6.18\"}}\n";
+	static const char text[] =
+		"\"6.1\": {debian: {suite: bookworm, flavour: cloud}, default: true}\n"
+		"new: {debian: {suite: b, flavour: rt, series: \"6.18\"}}\n";
 	auto_cleanup(pins) pins = {0};
 	struct err err = {0};
 
@@ -191,15 +211,18 @@ static void test_pins_refused(void **state)
 		{"", "a map of kernels"},
 		{"\"6.1\": {debian: {suite: b, flavour: c}}\n", "no kernel is the default"},
 		{"a: {debian: {suite: b, flavour: c, series: \"6\"}, default: true}\n"
-		 "d: {debian: {suite: b, flavour: c, series: \"7\"}, default: true}\n", "k:2:1: a second default"},
+		 "d: {debian: {suite: b, flavour: c, series: \"7\"}, default: true}\n",
+		 "k:2:1: a second default"},
 		{"all: {debian: {suite: b, flavour: c}}\n", "k:1:1: 'all' cannot name a kernel"},
 		{"\"../x\": {debian: {suite: b, flavour: c}}\n", "cannot name a kernel"},
 		{"\"6.1\": {debain: {}}\n", "did you mean 'debian'"},
 		{"\"6.1\": {default: true}\n", "debian: {suite"},
 		{"\"6.1\": {debian: {suite: b}}\n", "k:1:17: flavour is missing"},
-		{"\"6.1\": {debian: {suite: a/b, flavour: c}}\n", "k:1:25: 'a/b' cannot be a suite"},
+		{"\"6.1\": {debian: {suite: a/b, flavour: c}}\n",
+		 "k:1:25: 'a/b' cannot be a suite"},
 		{"new: {debian: {suite: b, flavour: c}}\n", "series must be a kernel version"},
-		{"\"6.1\": {debian: {suite: b, flavour: c}, default: yes}\n", "default must be true or false"},
+		{"\"6.1\": {debian: {suite: b, flavour: c}, default: yes}\n",
+		 "default must be true or false"},
 	};
 
 	(void)state;
@@ -207,7 +230,8 @@ static void test_pins_refused(void **state)
 		auto_cleanup(pins) pins = {0};
 		struct err err = {0};
 
-		assert_int_equal(pins_parse("k", cases[i].text, strlen(cases[i].text), &pins, &err), -EINVAL);
+		assert_int_equal(pins_parse("k", cases[i].text, strlen(cases[i].text), &pins, &err),
+				 -EINVAL);
 		if (!strstr(err.msg, cases[i].said))
 			fail_msg("'%s' lacks '%s'", err.msg, cases[i].said);
 	}
@@ -216,8 +240,8 @@ static void test_pins_refused(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_put_and_order),
-		cmocka_unit_test(test_refused),	   cmocka_unit_test(test_closure),
+		cmocka_unit_test(test_round_trip),	 cmocka_unit_test(test_put_and_order),
+		cmocka_unit_test(test_refused),		 cmocka_unit_test(test_closure),
 		cmocka_unit_test(test_packages_refused), cmocka_unit_test(test_pins),
 		cmocka_unit_test(test_pins_refused),
 	};
