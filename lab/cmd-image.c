@@ -6,22 +6,24 @@
 
 #include "jail/base/io.h"
 #include "lab/cache.h"
+#include "lab/cmd-image-build.h"
 #include "lab/cmd.h"
 #include "lab/kernel-pin.h"
 #include "lab/progress.h"
 
 static const struct cmd_usage usage = {
 	"image",
-	"list | pin | rm",
+	"[options] list | build | pin | rm",
 	"What a guest's root is made of:\n"
 	"  list     the images in the cache\n"
+	"  build    build the image of a kernel when it is not there, and print its path\n"
 	"  pin      look for the newest packages of vm/packages.yml, with what they need, and "
 	"write\n"
 	"           vm/packages.lock\n"
 	"  rm       remove all images from the cache; they are built again when needed",
 };
 
-static int verb_pin(void)
+static int verb_pin(const struct image_build_args *args __attribute__((unused)))
 {
 	struct run_events events;
 	struct progress *progress = progress_start(false, &events);
@@ -36,7 +38,7 @@ static int verb_pin(void)
 	return EXIT_MET;
 }
 
-static int verb_list(void)
+static int verb_list(const struct image_build_args *args __attribute__((unused)))
 {
 	struct err err = {0};
 	auto_free char *path = cache_dir("images", &err);
@@ -55,7 +57,7 @@ static int verb_list(void)
 	return EXIT_MET;
 }
 
-static int verb_rm(void)
+static int verb_rm(const struct image_build_args *args __attribute__((unused)))
 {
 	struct err err = {0};
 	auto_free char *path = cache_dir("images", &err);
@@ -69,17 +71,22 @@ int cmd_image(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
-		int (*fn)(void);
-	} verbs[] = {{"list", verb_list}, {"pin", verb_pin}, {"rm", verb_rm}};
+		int (*fn)(const struct image_build_args *args);
+	} verbs[] = {
+		{"list", verb_list}, {"build", image_build_command}, {"pin", verb_pin}, {"rm", verb_rm},
+	};
+	struct image_build_args args = {0};
 	struct err err = {0};
-	int at, r = cmd_options(&usage, NULL, 0, argc, argv, NULL, &at);
+	size_t n;
+	const struct opt *options = image_build_options(&n);
+	int at, r = cmd_options(&usage, options, n, argc, argv, &args, &at);
 
 	if (r >= 0)
 		return r;
 	for (size_t i = 0; at + 1 == argc && i < array_len(verbs); i++)
 		if (str_eq(argv[at], verbs[i].name))
-			return verbs[i].fn();
-	err_set(&err, EINVAL, "one of list, pin or rm is needed");
+			return verbs[i].fn(&args);
+	err_set(&err, EINVAL, "one of list, build, pin or rm is needed");
 	cmd_fail(EXIT_USAGE, &err);
 	fprintf(stderr, "Try 'lab image --help'.\n");
 	return EXIT_USAGE;

@@ -1,0 +1,57 @@
+#include <stdio.h>
+
+#include "lab/cmd-image-build.h"
+#include "lab/image.h"
+#include "lab/progress.h"
+
+static const struct opt options[] = {
+	{'k', "kernel", "K", OPT_STRING, offsetof(struct image_build_args, kernel),
+	 "kernel of the image (the default pin)"},
+	{'a', "arch", "ARCH", OPT_STRING, offsetof(struct image_build_args, arch),
+	 "amd64 or arm64 (this machine's)"},
+	{'p', "package", "P[,P…]", OPT_STRV, offsetof(struct image_build_args, packages),
+	 "packages that go into it"},
+	{0, "offline", NULL, OPT_FLAG, offsetof(struct image_build_args, offline), "fetch nothing"},
+};
+
+const struct opt *image_build_options(size_t *n)
+{
+	*n = array_len(options);
+	return options;
+}
+
+static int build(const struct image_build_args *args, struct progress *progress, struct image *ret,
+		 struct err *err)
+{
+	int arch = args->arch ? arch_parse(args->arch) : (int)arch_native();
+	auto_free char *default_name = NULL;
+	auto_cleanup(kernel) kernel = {0};
+	auto_cleanup(strv) names = {0};
+	int r;
+
+	if (arch < 0)
+		return err_set(err, EINVAL, "unknown architecture '%.60s': there are amd64 and arm64",
+			       args->arch);
+	r = kernel_names(&names, &default_name, err);
+	if (r == 0)
+		r = kernel_resolve(args->kernel ? args->kernel : default_name, arch, args->offline,
+				   progress_fetch, progress, &kernel, err);
+	if (r == 0)
+		r = image_build(&kernel, &args->packages, args->offline, progress_fetch, progress, ret, err);
+	return r;
+}
+
+int image_build_command(const struct image_build_args *args)
+{
+	struct run_events events;
+	struct progress *progress = progress_start(false, &events);
+	auto_cleanup(image) image = {0};
+	struct err err = {0};
+	int r = build(args, progress, &image, &err);
+
+	progress_stop(progress);
+	if (r < 0)
+		return cmd_fail(r == -EINVAL || r == -ENOTSUP ? EXIT_USAGE : EXIT_LOST, &err);
+	printf("%s\n", image.initrd);
+	return EXIT_MET;
+}
