@@ -4,7 +4,7 @@
  * Initialise at declaration (`auto_close int fd = -1;`, `auto_free char *s = NULL;`); hand over with
  * take_fd()/take_ptr(). All cleanups leave errno alone and accept the empty value.
  * DEFINE_CLEANUP(type, fn) next to a type gives it `auto_cleanup(type)`: fn(type *) runs at the end
- * of the scope.
+ * of the scope. ("unused" is for clang, which does not count the cleanup as a use.)
  */
 #ifndef BASE_CLEANUP_H
 #define BASE_CLEANUP_H
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define auto_cleanup(type) __attribute__((cleanup(cleanup_##type))) struct type
+#define auto_cleanup(type) __attribute__((cleanup(cleanup_##type), unused)) struct type
 
 #define DEFINE_CLEANUP(type, fn)                                                                   \
 	static inline void cleanup_##type(struct type *p)                                          \
@@ -60,10 +60,10 @@ static inline void cleanup_closedir(DIR **d)
 	errno = saved;
 }
 
-#define auto_free __attribute__((cleanup(cleanup_free)))
-#define auto_close __attribute__((cleanup(cleanup_close)))
-#define auto_fclose __attribute__((cleanup(cleanup_fclose)))
-#define auto_closedir __attribute__((cleanup(cleanup_closedir)))
+#define auto_free __attribute__((cleanup(cleanup_free), unused))
+#define auto_close __attribute__((cleanup(cleanup_close), unused))
+#define auto_fclose __attribute__((cleanup(cleanup_fclose), unused))
+#define auto_closedir __attribute__((cleanup(cleanup_closedir), unused))
 
 #define take_ptr(p)                                                                                \
 	({                                                                                         \
