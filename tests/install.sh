@@ -13,7 +13,7 @@ prefix=$dir/opt/jl
 unset LAB_HOME
 
 modes() { # programs can be executed, the rest can be read, whatever the umask was
-	[[ -z $(find "$prefix/bin" -type f ! -perm -555) && -z $(find "$dir" ! -type l ! -perm -444) ]]
+	[[ -z $(find "$prefix/bin" -type f ! -perm -555) && -z $(find "$prefix" ! -type l ! -perm -444) ]]
 }
 static() { # static ARCH PROGRAM MACHINE: for that machine, and needs no loader
 	local elf
