@@ -12,15 +12,17 @@ static bool overlaps(uint32_t a, uint32_t b, uint32_t a_count, uint32_t b_count)
 /* Three numbers between colons; the last id of a range must be an id too (2^32-1 is none). */
 static int parse_range(const char *text, struct idmap_range *ret)
 {
-	auto_cleanup(strv) fields = {0};
 	uint64_t v[FIELDS];
 
-	strv_split(&fields, text, ':');
-	if (fields.n != FIELDS)
-		return -EINVAL;
-	for (size_t i = 0; i < FIELDS; i++)
-		if (str_to_u64(fields.items[i], 0, UINT32_MAX, &v[i]) < 0)
+	for (size_t i = 0; i < FIELDS; i++) {
+		size_t len = strcspn(text, ":");
+		auto_free char *field = xstrndup(text, len);
+		bool is_last = i == FIELDS - 1;
+
+		if (!text[len] != is_last || str_to_u64(field, 0, UINT32_MAX, &v[i]) < 0)
 			return -EINVAL;
+		text += len + !is_last;
+	}
 	if (v[2] == 0 || v[0] + v[2] > UINT32_MAX || v[1] + v[2] > UINT32_MAX)
 		return -ERANGE;
 	*ret = (struct idmap_range){(uint32_t)v[0], (uint32_t)v[1], (uint32_t)v[2]};
