@@ -81,7 +81,7 @@ static void remember(const char *key, bool kvm)
 
 static char *did_not_boot(void)
 {
-	return str_printf("a probe guest did not boot within %d s", PROBE_BOOT_MS / 1000);
+	return str_printf("KVM: a probe guest did not boot within %d s", PROBE_BOOT_MS / 1000);
 }
 
 char *accel_why_not(enum arch arch, bool *cached)
@@ -158,9 +158,9 @@ int accel_choose(struct virt *v, enum accel_want want, const struct kernel *kern
 		}
 	}
 	if (why && want == ACCEL_KVM)
-		return err_set(err, ENOTSUP, "KVM for %s: %s", arch_name(kernel->arch), why);
+		return err_set(err, ENOTSUP, "no KVM for %s guests: %s", arch_name(kernel->arch), why);
 	ret->kvm = !why;
-	ret->why = why ? str_printf("TCG (KVM: %s)", why) : xstrdup("KVM");
+	ret->why = why ? str_printf("TCG (%s)", why) : xstrdup("KVM");
 	return 0;
 }
 
