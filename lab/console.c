@@ -93,6 +93,9 @@ static const struct header *header_at(const char *line, const char **rest)
 		"watchdog: ", "rcu: ", "traps: ", "Oops: ", "NMI "};
 	const struct header *h = NULL;
 
+	/* first letters of all those; a guest may send millions of other lines */
+	if (!*line || !strchr("ABIKNOPSUVW[dgikrstuw", *line))
+		return NULL;
 	for (size_t i = 0; i < array_len(headers) && !h; i++)
 		if (str_starts(line, headers[i].start) &&
 		    (!headers[i].also || strstr(line + strlen(headers[i].start), headers[i].also)))
