@@ -3,9 +3,10 @@
  *
  * No host name is compiled in: the mirror is $LAB_MIRROR, else the Debian archive among the host's
  * apt sources (asked of `apt-get indextargets`); the snapshot is $LAB_SNAPSHOT, else apt's own
- * Acquire::Snapshots::URI::… settings. Trust: a suite's InRelease must be signed by a key of
- * $LAB_KEYRING (default: Debian's archive keyring), and Packages must have the size and SHA-256
- * that InRelease gives.
+ * Acquire::Snapshots::URI::… settings: an URL in which @SNAPSHOTID@ stands for the time stamp, or
+ * the root of a server that has archive/debian/STAMP/. Trust: a suite's InRelease must be signed by
+ * a key of $LAB_KEYRING (default: Debian's archive keyring), and Packages must have the size and
+ * SHA-256 that InRelease gives.
  */
 #ifndef LAB_APT_H
 #define LAB_APT_H

@@ -133,11 +133,14 @@ static char *describe(const struct deb *deb)
 			  arch ? arch + 1 : "");
 }
 
-static bool is_there(const char *path, uint64_t size)
+/* Whole and unharmed? Hashed each time: it is only asked when something is to be unpacked. */
+static bool is_there(const char *path, const struct deb *deb)
 {
 	struct stat st;
+	char hex[65];
 
-	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
+	return stat(path, &st) == 0 && (uint64_t)st.st_size == deb->size &&
+	       sha256_file(path, hex, NULL) == 0 && str_eq(hex, deb->sha256);
 }
 
 int deb_fetch(const struct deb *deb, bool offline, kernel_progress_fn progress, void *data,
@@ -151,7 +154,7 @@ int deb_fetch(const struct deb *deb, bool offline, kernel_progress_fn progress, 
 	if (!dir)
 		return err ? -err->code : -EIO;
 	path = str_printf("%s/%s.deb", dir, deb->sha256);
-	if (!is_there(path, deb->size)) {
+	if (!is_there(path, deb)) {
 		if (offline)
 			return err_set(
 				err, ENOENT,
@@ -163,7 +166,7 @@ int deb_fetch(const struct deb *deb, bool offline, kernel_progress_fn progress, 
 		lock = io_lock_file(lock_path, IO_LOCK_WAIT, err);
 		if (lock < 0)
 			return lock;
-		if (!is_there(path, deb->size)) { /* else another process fetched it meanwhile */
+		if (!is_there(path, deb)) { /* else another process fetched it meanwhile */
 			r = fetch(&f, err);
 			if (r == 0 && rename(f.part, path) < 0)
 				r = err_errno(err, "rename %s", f.part);

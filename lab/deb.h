@@ -20,7 +20,8 @@ struct deb {
 /*
  * Bring the package into cache_dir("debs") (mirror, then snapshot), resuming a partial download;
  * returns its path in *ret (allocated). A file whose size or SHA-256 differs is removed and never
- * used: -EBADMSG. Two processes may fetch the same file: one downloads, the other waits for it.
+ * used: -EBADMSG. What is in the cache is hashed again, and fetched again when it was damaged. Two
+ * processes may fetch the same file: one downloads, the other waits for it.
  */
 int deb_fetch(const struct deb *deb, bool offline, kernel_progress_fn progress, void *data,
 	      char **ret, struct err *err);

@@ -176,32 +176,65 @@ int kernel_store_add(const struct lock_kernel *k, char *const *paths, struct ker
 	return r;
 }
 
+/* The packages that are still in the cache must be what the lock says. */
+static int verify_debs(const struct lock_kernel *k, struct err *err)
+{
+	auto_free char *debs = cache_dir("debs", err);
+
+	if (!debs)
+		return err ? -err->code : -EINVAL;
+	for (size_t i = 0; i < k->n_debs; i++) {
+		auto_free char *path = str_printf("%s/%s.deb", debs, k->debs[i].sha256);
+		char hex[65];
+		int r = io_exists(path) ? sha256_file(path, hex, err) : -ENOENT;
+
+		if (r < 0 && r != -ENOENT)
+			return r;
+		if (r == 0 && !str_eq(hex, k->debs[i].sha256))
+			return err_set(err, EBADMSG, "%s: changed since it was fetched", path);
+	}
+	return 0;
+}
+
+/* Does meta.json name the lock's packages and the SHA256SUMS with this digest? */
+static int verify_meta(const struct lock_kernel *k, const char *dir, const char *sums_hex,
+		       struct err *err)
+{
+	auto_free char *path = path_join(dir, "meta.json"), *want = inputs(k);
+	json_t *meta = json_load_file(path, 0, NULL);
+	int r = 0;
+
+	if (!meta)
+		r = err_set(err, EBADMSG, "%s: not JSON any more", path);
+	else if (!str_eq(text_of(meta, "packages"), want))
+		r = err_set(err, EBADMSG, "%s: made of other packages than the lock names", dir);
+	else if (!str_eq(text_of(meta, "sums_sha256"), sums_hex))
+		r = err_set(err, EBADMSG, "%s/SHA256SUMS: changed since it was unpacked", dir);
+	json_decref(meta);
+	return r;
+}
+
 int kernel_store_verify(const struct lock_kernel *k, struct err *err)
 {
-	auto_free char *dir = folder(k, err), *sums = NULL, *meta_path = NULL;
+	auto_free char *dir = folder(k, err), *sums = NULL;
 	auto_cleanup(buf) now = {0}, then = {0};
-	char hex[65] = "";
-	json_t *meta;
-	bool same;
+	char hex[65];
 	int r;
 
 	if (!dir)
 		return err ? -err->code : -EINVAL;
-	sums = path_join(dir, "SHA256SUMS");
-	meta_path = path_join(dir, "meta.json");
-	meta = json_load_file(meta_path, 0, NULL);
-	if (!meta)
+	if (!io_exists(dir))
 		return err_set(err, ENOENT, "%s is not in the cache", dir);
-	r = io_read_file(AT_FDCWD, sums, 16 << 20, &then, err);
-	if (r == 0)
-		sha256_bytes(then.data ? then.data : "", then.len, hex);
-	same = str_eq(hex, text_of(meta, "sums_sha256"));
-	json_decref(meta);
-	if (r == 0 && !same)
-		return err_set(err, EBADMSG, "%s has changed since it was unpacked", sums);
+	sums = path_join(dir, "SHA256SUMS");
+	if (io_read_file(AT_FDCWD, sums, 16 << 20, &then, NULL) < 0)
+		return err_set(err, EBADMSG, "%s: missing or not readable", sums);
+	sha256_bytes(then.data ? then.data : "", then.len, hex);
+	r = verify_meta(k, dir, hex, err);
 	if (r == 0)
 		r = kernel_sums(dir, &now, err);
-	return r < 0 ? r : kernel_sums_compare(dir, then.data, now.data, err);
+	if (r == 0)
+		r = kernel_sums_compare(dir, then.data, now.data, err);
+	return r < 0 ? r : verify_debs(k, err);
 }
 
 int kernel_store_remove(const struct lock_kernel *k, struct err *err)

@@ -25,7 +25,10 @@ int kernel_store_find(const struct lock_kernel *k, struct kernel *ret, struct er
 /* Unpack the packages at paths (in order) as that folder, unless it is there. */
 int kernel_store_add(const struct lock_kernel *k, char *const *paths, struct kernel *ret,
 		     struct err *err);
-/* Hash all its files again. Returns 0, -ENOENT (not there), -EBADMSG (err names the file). */
+/*
+ * Hash all its files, and those of its packages that are still there, and hold them against the
+ * lock. Returns 0, -ENOENT (not there), -EBADMSG (err names the file).
+ */
 int kernel_store_verify(const struct lock_kernel *k, struct err *err);
 /* From the store, else the packages are fetched (unless offline) and unpacked. */
 int kernel_fetch(const struct lock_kernel *k, bool offline, kernel_progress_fn progress, void *data,

@@ -72,7 +72,8 @@ PY
 	mkdir root && deb old $arch needless 1 root
 done
 publish old good
-publish new good
+publish new good 'Acquire-By-Hash: yes'
+rm "$mirror"/dists/new/main/binary-*/Packages.xz # only by its hash
 mkdir -p "$LAB_HOME/kernel-config" "$LAB_HOME/vm"
 cat >"$LAB_HOME/kernel-config/kernels.yml" <<'YML'
 "6.1":  {debian: {suite: old, flavour: cloud}, default: true}
@@ -191,6 +192,14 @@ ok "by its version" quiet_offline 6.1.10
 ok "verify" "$lab" kernel verify
 printf x | dd of="$where/lib/modules/$one-amd64/kernel/fs/overlay.ko" conv=notrunc status=none
 ok "verify finds a byte that changed" bash -c "! '$lab' kernel verify 6.1 >said 2>&1 && grep -q overlay.ko said && grep -q DAMAGED said"
+printf x | dd of="$LAB_CACHE/debs/$deb_sum.deb" bs=1 seek=9999 conv=notrunc status=none
+rm -rf "$where"
+"$lab" kernel pull 6.30 --arch amd64 >/dev/null
+two_meta=$LAB_CACHE/kernels/6.30-6.30.9-1-amd64/meta.json
+sed -i 's/"packages": "./"packages": "0/' "$two_meta"
+ok "verify finds a folder made of other packages" bash -c "! '$lab' kernel verify 6.30 >said 2>&1 && grep -q 'other packages' said"
+ok "a package damaged in the cache is not used" says 3 "not in the cache" "$lab" kernel path 6.1 --arch amd64 --offline
+ok "but fetched again" bash -c "'$lab' kernel pull 6.1 --arch amd64 && [[ \$(sha256sum <'$LAB_CACHE/debs/$deb_sum.deb') == $deb_sum* ]]"
 ok "rm" bash -c "'$lab' kernel rm 6.1 --arch amd64 | grep -q '^1 kernel removed'"
 ok "it is gone, the other architecture is not" bash -c "[[ ! -e '$where' && -e '${where/amd64/arm64}' && ! -e '$LAB_CACHE/debs/$deb_sum.deb' ]]"
 ok "an architecture that is not pinned" bash -c "
@@ -240,8 +249,10 @@ echo 0.05 >.slow
 "$lab" kernel pull 6.1 --arch amd64 >/dev/null 2>&1 &
 first=$!
 sleep 0.7
-kill -9 $first
-wait $first 2>/dev/null || true
+{
+	kill -9 $first
+	wait $first
+} 2>/dev/null || true
 rm .slow
 killed() { [[ -s $LAB_CACHE/debs/$deb_sum.part ]] && pull && cached_is_right && grep -q "bytes=[1-9]" log; }
 ok "after kill -9 the next pull goes on where it was" killed
@@ -310,6 +321,12 @@ if [[ $(id -u) == 0 ]] && mount -t tmpfs -o size=1m none small 2>/dev/null; then
 	mount -o remount,size=32m small
 	ok "once there is room it goes on" pull
 	rm "$LAB_CACHE/debs"
+	rm -rf small/* "$LAB_CACHE/kernels"
+	mount -o remount,size=1m small
+	ln -s "$dir/small" "$LAB_CACHE/kernels"
+	ok "no room to unpack" says 3 "No space left on device" "$lab" kernel pull 6.1 --arch amd64
+	ok "half a kernel does not stay" bash -c "! ls small | grep -v lock"
+	rm "$LAB_CACHE/kernels"
 	umount small
 else
 	skip "a full disk" "mounting a small tmpfs needs root"
@@ -327,6 +344,34 @@ ok "a file that is not there" says 3 "No such file" "$lab" kernel path ./nothing
 ok "a .deb without a kernel" says 3 "no kernel in this package" "$lab" kernel path "$mirror/pool/tool_1.0_amd64.deb" --arch amd64
 cp bzImage fake.deb
 ok "something called .deb" says 3 "fake.deb" "$lab" kernel path ./fake.deb --arch amd64
+hostile() { # hostile NAME TYPE LINK: a .deb with one such member more, before an image
+	python3 - "$dir/hostile.deb" "$@" <<'PY'
+import io, sys, tarfile
+path, name, kind, link = sys.argv[1:]
+data = io.BytesIO()
+with tarfile.open(fileobj=data, mode="w:gz") as tar:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind.encode(), link
+    tar.addfile(member)
+    image = open("bzImage", "rb").read()
+    member = tarfile.TarInfo("./boot/vmlinuz-1")
+    member.size = len(image)
+    tar.addfile(member, io.BytesIO(image))
+with open(path, "wb") as deb:
+    deb.write(b"!<arch>\n")
+    for name, content in ("debian-binary", b"2.0\n"), ("data.tar.gz", data.getvalue()):
+        deb.write(f"{name:<16}{0:<12}{0:<6}{0:<6}{644:<8}{len(content):<10}`\n".encode())
+        deb.write(content + b"\n" * (len(content) % 2))
+PY
+	says 3 "$4" "$lab" kernel path ./hostile.deb --arch amd64
+}
+ok "a .deb whose member leaves it" hostile ../evil 0 '' "path leaves the package"
+ok "in the middle" hostile ./boot/../../evil 0 '' "path leaves the package"
+ok "by a hard link" hostile ./boot/config-1 1 ../../etc/passwd "path leaves the package"
+ok "with a device" hostile ./boot/config-1 3 '' "is a device"
+ok "a link where the configuration should be is none" hostile ./boot/config-1 2 /etc/passwd "hold no kernel configuration"
+head -c 70000 deb.good >cut.deb
+ok "a .deb that was cut" says 3 "not a whole Debian package" "$lab" kernel path ./cut.deb --arch amd64
 mkdir -p tree/arch/x86/boot && cp bzImage tree/arch/x86/boot/ && echo CONFIG_Y=y >tree/.config
 ok "a build tree" bash -c "[[ \$('$lab' kernel path ./tree --arch amd64 --what config) == '$dir/tree/.config' ]]"
 ok "a build tree without a kernel for it" says 3 "arch/arm64/boot/Image" "$lab" kernel path ./tree --arch arm64

@@ -40,6 +40,8 @@ publish() {
 		cd "$mirror/dists/$suite" || exit
 		for index in main/binary-*/Packages; do
 			xz -kf "$index"
+			mkdir -p "${index%/*}/by-hash/SHA256"
+			cp "$index.xz" "${index%/*}/by-hash/SHA256/$(sha256sum "$index.xz" | cut -d' ' -f1)"
 		done
 		{
 			printf 'Origin: Debian\nSuite: %s\nDate: %s\n' "$suite" "$(LC_ALL=C date -u '+%a, %d %b %Y %H:%M:%S UTC')"

@@ -59,7 +59,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             pass
 
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, *args):
+        pass  # clients are killed on purpose
+
+
+server = Server(("127.0.0.1", 0), Handler)
 with open(portfile + ".new", "w") as f:
     f.write(str(server.server_port))
 os.rename(portfile + ".new", portfile)
