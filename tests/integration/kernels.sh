@@ -347,7 +347,7 @@ ok "something called .deb" says 3 "fake.deb" "$lab" kernel path ./fake.deb --arc
 hostile() { # hostile NAME TYPE LINK: a .deb with one such member more, before an image
 	python3 - "$dir/hostile.deb" "$@" <<'PY'
 import io, sys, tarfile
-path, name, kind, link = sys.argv[1:]
+path, name, kind, link = sys.argv[1:5]
 data = io.BytesIO()
 with tarfile.open(fileobj=data, mode="w:gz") as tar:
     member = tarfile.TarInfo(name)
