@@ -29,7 +29,8 @@ static const struct {
 	{"hung-7.2-amd64", "INFO: task hung in mnt_want_write", false, true},
 	{"stall-6.1-amd64", "INFO: rcu detected stall", false, true},
 	{"stall-6.1-arm64", "INFO: rcu detected stall", false, true},
-	{"soft-lockup", "BUG: soft lockup in reboot", false, true},
+	{"soft-lockup-6.1-amd64", "BUG: soft lockup in finit_module", false, true},
+	{"soft-lockup-spinning", "BUG: soft lockup in reboot", false, true},
 	{"kasan-amd64", "KASAN: slab-use-after-free Read in demo_read", false, false},
 	{"kasan-memcpy-arm64", "KASAN: slab-out-of-bounds Write in fill_record", false, false},
 	{"lockdep", "possible deadlock in box_flush", false, false},
@@ -40,11 +41,16 @@ static const struct {
 	{"oops-null-arm64", "BUG: unable to handle kernel NULL pointer dereference in demo_write",
 	 true, false},
 	{"gpf-6.12-amd64", "general protection fault in demo_remove", true, false},
+	{"gpf-6.1-amd64", "general protection fault in demo_gpf", true, false},
+	{"divide-amd64", "divide error in demo_div", true, false},
+	{"kernel-bug-amd64", "kernel BUG in demo_bug", true, false},
 	{"kernel-bug-arm64", "kernel BUG in box_check", true, false},
+	{"warning-6.1-amd64", "WARNING in demo_warn", false, false},
+	{"refcount-6.1-amd64", "WARNING in demo_refcount", false, false},
 	{"warning-5.10-arm64", "WARNING in box_close", false, false},
 	{"warning-7-amd64", "WARNING in box_close", false, false},
 	/* a panic follows: the first report names it, the machine is lost all the same */
-	{"warning-6.1-amd64", "WARNING in demo_put", true, false},
+	{"warning-then-panic", "WARNING in demo_put", true, false},
 	{"traps", NULL, false, false},
 };
 
