@@ -36,7 +36,7 @@ static const struct {
 	{"lockdep", "possible deadlock in box_flush", false, false},
 	{"ubsan", "UBSAN: array-index-out-of-bounds in table_get", false, false},
 	{"slub", "BUG kmalloc-64: Right Redzone overwritten", false, false},
-	{"oops-null-amd64", "BUG: unable to handle kernel NULL pointer dereference in demo_write",
+	{"oops-null-amd64", "BUG: unable to handle kernel NULL pointer dereference in demo_null",
 	 true, false},
 	{"oops-null-arm64", "BUG: unable to handle kernel NULL pointer dereference in demo_write",
 	 true, false},
