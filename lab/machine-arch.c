@@ -9,9 +9,11 @@
  *TCG; warnings and panics are still printed, the agent sends the rest
  *	panic=0			a panicked guest stays, so that its memory can be dumped
  *	oops=...		not set: what an oops does is the scenario's business
+ *	cryptomgr.notests	the kernel's self-tests of its ciphers take 0.25 s of each boot under
+ *				TCG, and say nothing about a scenario
  *	random.trust_cpu=on	the generator is seeded at once where the CPU has an instruction
  */
-#define COMMON "quiet loglevel=4 panic=0 random.trust_cpu=on"
+#define COMMON "quiet loglevel=4 panic=0 cryptomgr.notests random.trust_cpu=on"
 
 static const struct machine_arch table[ARCH_COUNT] = {
 	[ARCH_AMD64] =
