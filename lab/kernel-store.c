@@ -123,12 +123,12 @@ static int write_meta(const struct lock_kernel *k, const char *dir, const char *
 
 static int build(const struct lock_kernel *k, char *const *paths, const char *dir, struct err *err)
 {
-	auto_free char *tmp = str_printf("%s.tmp-%d", dir, (int)getpid()), *sums = NULL;
+	auto_free char *tmp = str_printf("%s.tmp", dir), *sums = NULL;
 	auto_cleanup(buf) text = {0};
 	char hex[65];
 	int r;
 
-	io_remove_tree(AT_FDCWD, tmp, NULL);
+	io_remove_tree(AT_FDCWD, tmp, NULL); /* of one that was killed: we hold the lock */
 	r = io_mkdirs(tmp, 0755, err);
 	for (size_t i = 0; r == 0 && i < k->n_debs; i++)
 		r = kernel_unpack(paths[i], k->release, tmp, err);
