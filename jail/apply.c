@@ -26,12 +26,10 @@
 
 struct state {
 	struct apply *apply;
-	int root_fd; /* of the root to be; the present one's until there is another; -1: no mounts
-		      */
+	int root_fd; /* of the root to be, at first the present one; -1: none */
 };
 
-/* Die when the parent does, and not only if it still lives now: jail's end of the socket says so.
- */
+/* Die when the parent does; or now, if it has: then jail's end of the socket is closed. */
 static void tie_to_jail(const struct apply *a)
 {
 	struct pollfd jail = {.fd = a->jail_fd, .events = 0};
@@ -39,6 +37,19 @@ static void tie_to_jail(const struct apply *a)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (poll(&jail, 1, 0) > 0)
 		_exit(EXIT_FAILED);
+}
+
+/*
+ * Report and end. When execve failed, the policy may refuse to end as well: then by an invalid
+ * instruction. Inline, because a sanitizer makes calls of its own before one that does not return.
+ */
+static inline __attribute__((always_inline)) void fail_at(const struct apply *a,
+							  const struct step *s, struct err *err)
+{
+	err_wrap(err, "%s", s->what);
+	a->report->err = *err;
+	syscall(SYS_exit_group, EXIT_FAILED);
+	__builtin_trap();
 }
 
 /* --- steps that change the process ------------------------------------------------------------ */
@@ -71,6 +82,18 @@ static int go_on_in_child(const struct state *state, struct err *err)
 	return 0;
 }
 
+/* The command gets 0, 1 and 2: any other descriptor may lead out of the new root. */
+static void close_from(unsigned int first)
+{
+	struct rlimit limit = {.rlim_cur = 1024};
+
+	if (syscall(SYS_close_range, first, ~0U, 0) == 0)
+		return;
+	getrlimit(RLIMIT_NOFILE, &limit); /* before Linux 5.9 */
+	for (rlim_t fd = first; fd < limit.rlim_cur && fd < 65536; fd++)
+		close((int)fd);
+}
+
 static int become_init(const struct state *state, struct err *err)
 {
 	struct report *report = state->apply->report;
@@ -79,6 +102,7 @@ static int become_init(const struct state *state, struct err *err)
 	if (pid < 0)
 		return err_set(err, errno, "%s", strerror(errno));
 	if (pid > 0) {
+		close_from(0); /* nothing to say, and nothing to be taken from us */
 		report->wait_status = init_run(pid);
 		report->is_over = true;
 		_exit(proc_exit_code(report->wait_status));
@@ -93,25 +117,13 @@ static int set_no_new_privs(struct err *err)
 	return 0;
 }
 
-/* For end_now(): nobody in this process (a sanitizer would) may handle what ends it. */
+/* For fail_at(): nobody in this process (a sanitizer would) may handle what ends it. */
 static void let_faults_kill(void)
 {
 	static const int faults[] = {SIGSEGV, SIGILL, SIGTRAP, SIGBUS};
 
 	for (size_t i = 0; i < array_len(faults); i++)
 		signal(faults[i], SIG_DFL);
-}
-
-/* The command gets 0, 1 and 2: any other descriptor may lead out of the new root. */
-static void close_others(void)
-{
-	struct rlimit limit = {.rlim_cur = 1024};
-
-	if (syscall(SYS_close_range, 3, ~0U, 0) == 0)
-		return;
-	getrlimit(RLIMIT_NOFILE, &limit); /* before Linux 5.9 */
-	for (rlim_t fd = 3; fd < limit.rlim_cur && fd < 65536; fd++)
-		close((int)fd);
 }
 
 static int run_command(const struct state *state, const struct step *filter, struct err *err)
@@ -127,12 +139,12 @@ static int run_command(const struct state *state, const struct step *filter, str
 	}
 	tie_to_jail(a); /* again: changed credentials had cleared it */
 	sigprocmask(SIG_SETMASK, &a->signals, NULL);
-	close_others();
+	close_from(STDERR_FILENO + 1);
 	let_faults_kill();
 	if (filter) {
 		r = seccomp_filter_load(a->filter, err);
 		if (r < 0)
-			return err_wrap(err, "%s", filter->what);
+			fail_at(a, filter, err);
 	}
 	a->report->exit_code = EXIT_NOT_EXECUTABLE;
 	return command_exec(path, a->plan->argv, a->envp, err);
@@ -172,17 +184,48 @@ static int open_sources(const struct state *state, const struct step *from, stru
 	return 0;
 }
 
-static int new_root(struct state *state, const struct step *s, struct err *err)
+/* What is open into the old tree is a way out of the new one, if PID 1 still holds it: used and
+ * gone. */
+static void close_source(struct step *s)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+}
+
+static int new_root(struct state *state, struct step *s, struct err *err)
 {
 	int r = open_sources(state, s, err);
 
 	if (r >= 0)
 		r = mounts_new_root(s->fd, s->value & STEP_RDONLY, err);
+	close_source(s);
 	if (r < 0)
 		return r;
 	close(state->root_fd);
 	state->root_fd = r;
 	return 0;
+}
+
+static int bind_source(const struct state *state, struct step *s, unsigned int how, struct err *err)
+{
+	int r;
+
+	if (s->fd < 0) /* STEP_IF_THERE, and it is not */
+		return 0;
+	how |= s->value & STEP_RDONLY ? MOUNTS_RDONLY : 0;
+	r = mounts_bind(state->root_fd, s->fd, s->target, how, err);
+	close_source(s);
+	return r;
+}
+
+static int pivot(struct state *state, struct err *err)
+{
+	int r = mounts_pivot(state->root_fd, err);
+
+	close(state->root_fd);
+	state->root_fd = -1;
+	return r;
 }
 
 static int change_folder(const struct step *s, struct err *err)
@@ -194,7 +237,7 @@ static int change_folder(const struct step *s, struct err *err)
 	return 0;
 }
 
-static int apply_mount(struct state *state, const struct step *s, struct err *err)
+static int apply_mount(struct state *state, struct step *s, struct err *err)
 {
 	unsigned int how = s->more & STEP_MAKE_TARGET ? MOUNTS_MAKE : 0;
 	int root = state->root_fd;
@@ -206,10 +249,7 @@ static int apply_mount(struct state *state, const struct step *s, struct err *er
 	case STEP_ROOT_DIR:
 		return new_root(state, s, err);
 	case STEP_BIND:
-		if (s->fd < 0) /* STEP_IF_THERE, and it is not */
-			return 0;
-		how |= s->value & STEP_RDONLY ? MOUNTS_RDONLY : 0;
-		return mounts_bind(root, s->fd, s->target, how, err);
+		return bind_source(state, s, how, err);
 	case STEP_MOUNT:
 		return mounts_mount(root, s->type, s->target, how, s->value, s->data, err);
 	case STEP_FOLDER:
@@ -224,13 +264,13 @@ static int apply_mount(struct state *state, const struct step *s, struct err *er
 	case STEP_RDONLY_ROOT:
 		return mounts_rdonly_root(root, err);
 	default:
-		return mounts_pivot(root, err);
+		return pivot(state, err);
 	}
 }
 
 /* --- all -------------------------------------------------------------------------------------- */
 
-static int apply_step(struct state *state, const struct step *s, struct err *err)
+static int apply_step(struct state *state, struct step *s, struct err *err)
 {
 	const struct plan *plan = state->apply->plan;
 
@@ -264,27 +304,16 @@ static int apply_step(struct state *state, const struct step *s, struct err *err
 	}
 }
 
-/* When execve failed, the policy may refuse to end as well: then by an invalid instruction. */
-static void __attribute__((noreturn)) end_now(void)
-{
-	syscall(SYS_exit_group, EXIT_FAILED);
-	__builtin_trap();
-}
-
 void apply_run(struct apply *apply)
 {
 	struct state state = {apply, -1};
-	const struct step *s = apply->plan->steps;
+	struct step *s = apply->plan->steps;
 	struct err err = {0};
 
 	tie_to_jail(apply);
 	apply->report->exit_code = EXIT_FAILED;
-	for (size_t i = 0; i < apply->plan->n; i++) {
-		if (apply_step(&state, &s[i], &err) >= 0)
-			continue;
-		err_wrap(&err, "%s", s[i].what);
-		apply->report->err = err;
-		break;
-	}
-	end_now();
+	for (size_t i = 0; i < apply->plan->n; i++)
+		if (apply_step(&state, &s[i], &err) < 0)
+			fail_at(apply, &s[i], &err);
+	_exit(EXIT_FAILED); /* not reached: a plan ends by STEP_EXEC */
 }

@@ -177,8 +177,7 @@ static int remount_each(const char *dir, struct err *err)
 		if (mount(NULL, info.point, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | info.flags,
 			  NULL) == 0)
 			continue;
-		/* a mount below that the caller cannot even reach is not one that it could write to
-		 */
+		/* a mount that the caller cannot even reach is none that it could write to */
 		if (str_eq(info.point, dir) || (errno != EACCES && errno != ENOENT))
 			return err_errno(err, "remount %s", info.point);
 	}

@@ -63,8 +63,7 @@ static struct step *add(struct builder *b, enum step_op op, uint64_t value, cons
 
 /* --- paths ------------------------------------------------------------------------------------ */
 
-/* Absolute, without "//", "/./" and a "/" at the end. ".." is refused: with links it is ambiguous.
- */
+/* Absolute, without "//", "/./" and a "/" at the end; ".." is ambiguous with links: refused. */
 static int clean_path(const struct jail_spec *spec, const char *option, const char *path,
 		      char **ret, struct err *err)
 {

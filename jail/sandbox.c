@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,6 +34,7 @@ static void run_deinit(struct run *run)
 	}
 	if (run->report)
 		munmap(run->report, sizeof(*run->report));
+	prctl(PR_SET_DUMPABLE, 1);
 	sigprocmask(SIG_SETMASK, &run->saved, NULL);
 }
 DEFINE_CLEANUP(run, run_deinit)
@@ -93,6 +95,8 @@ static int start(struct run *run, const struct seccomp_filter *filter, int child
 		close(jail_fd);
 		apply_run(&apply);
 	}
+	/* without a pid namespace the command could take hold of us, who are under no filter */
+	prctl(PR_SET_DUMPABLE, 0);
 	wait_for_these_only(run);
 	return 0;
 }
@@ -107,8 +111,7 @@ static int failed(const struct run *run, struct err *err)
 	return err_set(err, copy.code > 0 ? copy.code : EIO, "%s", safe.data ? safe.data : "");
 }
 
-/* The child asks for its maps once it has created the user namespace; its end means that it failed.
- */
+/* The child asks for its maps once it has its user namespace; its end means that it failed. */
 static int serve_maps(const struct run *run, int jail_fd, struct err *err)
 {
 	const struct plan *plan = run->plan;

@@ -111,8 +111,7 @@ int seccomp_filter_compile(const struct policy *policy, struct seccomp_filter *r
 
 static int explain(int code, struct err *err)
 {
-	/* without filters PR_GET_SECCOMP fails too: the kernel has none, or an emulator hides them
-	 */
+	/* without filters PR_GET_SECCOMP fails too: none in the kernel, or an emulator */
 	if (code == ENOSYS || (code == EINVAL && prctl(PR_GET_SECCOMP) < 0))
 		return err_set(
 			err, code,

@@ -85,7 +85,8 @@ ok "an unknown call: where, and what was meant" says 2 "bad.yml:3:15: unknown sy
 	"$jail" -p bad.yml -- true
 ok "no such policy" says 2 "nowhere.yml" "$jail" -p nowhere.yml -- true
 ok "a policy that is a folder" says 2 "/etc" "$jail" -p /etc -- true
-ok "a kernel that refuses filters: what to do" says 125 "refused (EINVAL): a kernel before 4.14, or an emulator" \
+ok "a kernel that refuses filters: what to do" says 125 \
+	"jail: load the system-call filter of errno.yml: refused (EINVAL): a kernel before 4.14, or an emulator" \
 	"$jail" -p invalid.yml -- "$jail" -p errno.yml -- true
 
 # --- namespaces: as whoever runs this, and as an ordinary user ----------------------------------------
@@ -141,6 +142,7 @@ namespaces() { # namespaces WHO: the tests that anybody can make; "${as[@]}" run
 	ok "$who: --no-init: the command is PID 1" is 1 "${as[@]}" -n user,pid,mount --no-init -- sh -c 'echo $$'
 	ok "$who: /proc is that of the namespace" is "1 2" "${as[@]}" -n user,pid,mount -- \
 		sh -c 'cd /proc; echo [0-9]*'
+	ok "$who: PID 1 holds nothing open" is "" "${as[@]}" -n user,pid,mount --caps all --ro / -- ls /proc/1/fd
 	ok "$who: PID 1 reaps orphans" is "" "${as[@]}" -n user,pid,mount -- \
 		sh -c '(true & true) ; (sh -c "sleep 0.05 &"); sleep 0.3; grep -l "State:.Z" /proc/[0-9]*/status || true'
 	ok "$who: the exit code passes PID 1" exits 7 "${as[@]}" -n user,pid -- sh -c 'exit 7'
