@@ -30,14 +30,16 @@ static int build(const struct image_build_args *args, struct progress *progress,
 	int r;
 
 	if (arch < 0)
-		return err_set(err, EINVAL, "unknown architecture '%.60s': there are amd64 and arm64",
+		return err_set(err, EINVAL,
+			       "unknown architecture '%.60s': there are amd64 and arm64",
 			       args->arch);
 	r = kernel_names(&names, &default_name, err);
 	if (r == 0)
 		r = kernel_resolve(args->kernel ? args->kernel : default_name, arch, args->offline,
 				   progress_fetch, progress, &kernel, err);
 	if (r == 0)
-		r = image_build(&kernel, &args->packages, args->offline, progress_fetch, progress, ret, err);
+		r = image_build(&kernel, &args->packages, args->offline, progress_fetch, progress,
+				ret, err);
 	return r;
 }
 

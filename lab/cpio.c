@@ -10,7 +10,7 @@
 
 /* Where the folders of the root itself are in a merged /usr. */
 static const char *const merged[][2] = {
-	{"bin", "usr/bin"},	{"sbin", "usr/bin"},	 {"usr/sbin", "usr/bin"},
+	{"bin", "usr/bin"},	{"sbin", "usr/bin"},	{"usr/sbin", "usr/bin"},
 	{"lib64", "usr/lib64"}, {"lib32", "usr/lib32"}, {"lib", "usr/lib"},
 };
 
@@ -129,7 +129,8 @@ int cpio_add_host_file(struct cpio *c, const char *path, unsigned int permission
 	return n < 0 ? err_errno(err, "read %s", host_path) : 0;
 }
 
-/* By path; of equal ones folders first, then by addition: the last of a path is the one that counts. */
+/* By path; of equal ones folders first, then by addition: the last of a path is the one that
+ * counts. */
 static int compare(const void *a, const void *b)
 {
 	const struct cpio_member *x = a, *y = b;
@@ -181,7 +182,8 @@ static int compare_key(const void *key, const void *member)
 	return strcmp(key, ((const struct cpio_member *)member)->path);
 }
 
-static int write_data(struct cpio *c, struct archive *a, const struct cpio_member *m, struct err *err)
+static int write_data(struct cpio *c, struct archive *a, const struct cpio_member *m,
+		      struct err *err)
 {
 	char chunk[65536];
 
@@ -192,7 +194,8 @@ static int write_data(struct cpio *c, struct archive *a, const struct cpio_membe
 		if (n <= 0)
 			return err_errno(err, "temporary file of the image");
 		if (archive_write_data(a, chunk, n) != n)
-			return err_set(err, archive_errno(a), "write the image: %s", archive_error_string(a));
+			return err_set(err, archive_errno(a), "write the image: %s",
+				       archive_error_string(a));
 		done += n;
 	}
 	return 0;
@@ -206,8 +209,8 @@ static int write_member(struct cpio *c, struct archive *a, struct archive_entry 
 	if (S_ISREG(m->mode) && m->link) {
 		from = bsearch(m->link, c->members, c->n, sizeof(*m), compare_key);
 		if (!from || !S_ISREG(from->mode) || from->link)
-			return err_set(err, EINVAL, "%s is a hard link to %s, which is not there", m->path,
-				       m->link);
+			return err_set(err, EINVAL, "%s is a hard link to %s, which is not there",
+				       m->path, m->link);
 	}
 	archive_entry_clear(entry);
 	archive_entry_set_pathname(entry, m->path);

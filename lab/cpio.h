@@ -1,9 +1,9 @@
 /*
  * cpio.h - a tree of files on its way into a cpio archive (newc) for a guest's root.
  *
- * Same calls, same bytes, whatever their order: members are sorted, times are fixed, owners are 0:0.
- * Contents wait in an unlinked temporary file, not in memory. A path added twice keeps what came
- * last; a folder never replaces something else. Paths are made the way a merged /usr has them
+ * Same calls, same bytes, whatever their order: members are sorted, times are fixed, owners are
+ * 0:0. Contents wait in an unlinked temporary file, not in memory. A path added twice keeps what
+ * came last; a folder never replaces something else. Paths are made the way a merged /usr has them
  * (bin/sh is usr/bin/sh), with sbin the same folder as bin, and their parents are added.
  */
 #ifndef LAB_CPIO_H

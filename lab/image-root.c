@@ -16,9 +16,9 @@ int image_root_skeleton(struct cpio *c, struct err *err)
 		const char *path;
 		unsigned int permissions;
 	} dirs[] = {
-		{"dev", 0755}, {"proc", 0555}, {"sys", 0555}, {"run", 0755},  {"tmp", 01777},
-		{"mnt", 0755}, {"work", 0755}, {"root", 0700}, {"etc", 0755}, {"var/tmp", 01777},
-		{"var/lib", 0755}, {"home", 0755},
+		{"dev", 0755},	{"proc", 0555},	    {"sys", 0555},     {"run", 0755},
+		{"tmp", 01777}, {"mnt", 0755},	    {"work", 0755},    {"root", 0700},
+		{"etc", 0755},	{"var/tmp", 01777}, {"var/lib", 0755}, {"home", 0755},
 	};
 	static const char *const files[][2] = {
 		{"etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"
@@ -44,13 +44,25 @@ int image_root_skeleton(struct cpio *c, struct err *err)
 static bool is_dropped(const char *path)
 {
 	static const char *const patterns[] = {
-		"usr/share/doc*", "usr/share/man", "usr/share/man/*", "usr/share/info*",
-		"usr/share/locale*", "usr/share/lintian*", "usr/share/bash-completion*",
-		"usr/share/menu*", "usr/share/pixmaps*", "usr/share/applications*",
+		"usr/share/doc*",
+		"usr/share/man",
+		"usr/share/man/*",
+		"usr/share/info*",
+		"usr/share/locale*",
+		"usr/share/lintian*",
+		"usr/share/bash-completion*",
+		"usr/share/menu*",
+		"usr/share/pixmaps*",
+		"usr/share/applications*",
 		"usr/share/initramfs-tools*",
 		/* conversions of character sets, and helpers for debuggers and profilers of libc */
-		"*lib/*/gconv*", "*lib/*/audit*", "*lib/*/libmvec.so*", "*lib/*/libmemusage.so",
-		"*lib/*/libpcprofile.so", "*lib/*/libc_malloc_debug.so*", "*lib/*/libBrokenLocale.so*",
+		"*lib/*/gconv*",
+		"*lib/*/audit*",
+		"*lib/*/libmvec.so*",
+		"*lib/*/libmemusage.so",
+		"*lib/*/libpcprofile.so",
+		"*lib/*/libc_malloc_debug.so*",
+		"*lib/*/libBrokenLocale.so*",
 	};
 
 	for (size_t i = 0; i < array_len(patterns); i++)
@@ -121,7 +133,8 @@ static int parse_list(const char *text, struct module_list *ret, struct err *err
 		else if (str_eq(w.items[0], "lazy"))
 			also = NULL;
 		else
-			return err_set(err, EINVAL, "vm/modules: '%s': a line starts with early, boot or lazy",
+			return err_set(err, EINVAL,
+				       "vm/modules: '%s': a line starts with early, boot or lazy",
 				       lines.items[i]);
 		for (size_t j = 1; j < w.n; j++) {
 			strv_add(&ret->all, w.items[j]);
@@ -157,7 +170,8 @@ static void add_load_order(const struct modules *set, const struct module *m, st
 	buf_addf(out, "/%s/%s\n", dir, m->path);
 }
 
-static int add_module_files(struct cpio *c, const struct modules *set, const char *dir, struct err *err)
+static int add_module_files(struct cpio *c, const struct modules *set, const char *dir,
+			    struct err *err)
 {
 	auto_cleanup(buf) dep = {0}, alias = {0}, nodes = {0};
 	auto_free char *dep_path = path_join(dir, "modules.dep");
@@ -167,7 +181,8 @@ static int add_module_files(struct cpio *c, const struct modules *set, const cha
 	for (size_t i = 0; i < set->n; i++) {
 		auto_free char *path = path_join(dir, set->items[i].path);
 
-		r = cpio_add_bytes(c, path, 0644, set->items[i].data.data, set->items[i].data.len, err);
+		r = cpio_add_bytes(c, path, 0644, set->items[i].data.data, set->items[i].data.len,
+				   err);
 		if (r < 0)
 			return r;
 	}
@@ -180,7 +195,8 @@ static int add_module_files(struct cpio *c, const struct modules *set, const cha
 	return r < 0 ? r : cpio_add_bytes(c, "usr/lib/lab/nodes", 0644, nodes.data, nodes.len, err);
 }
 
-int image_root_modules(struct cpio *c, const struct kernel *kernel, const char *list, struct err *err)
+int image_root_modules(struct cpio *c, const struct kernel *kernel, const char *list,
+		       struct err *err)
 {
 	auto_cleanup(module_list) names = {0};
 	auto_cleanup(modules) set = {0};
@@ -220,8 +236,8 @@ static bool is_applet(const char *s, size_t n)
 }
 
 /*
- * A busybox of another architecture cannot be asked, but it holds the names of its applets one after
- * the other, in byte order, and "[" comes first.
+ * A busybox of another architecture cannot be asked, but it holds the names of its applets one
+ * after the other, in byte order, and "[" comes first.
  */
 size_t image_applets(const char *binary, size_t len, struct strv *ret)
 {
@@ -262,7 +278,8 @@ int image_root_applets(struct cpio *c, struct err *err)
 		return err_errno(err, "temporary file of the image");
 	image_applets(binary.data, busybox->size, &applets);
 	if (!strv_has(&applets, "sh"))
-		return err_set(err, ENOENT, "the packages' busybox has no shell, or another format");
+		return err_set(err, ENOENT,
+			       "the packages' busybox has no shell, or another format");
 	for (size_t i = 0; i < applets.n; i++) {
 		auto_free char *path = str_printf("usr/bin/%s", applets.items[i]);
 

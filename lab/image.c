@@ -68,8 +68,8 @@ static int gather(struct inputs *in, const struct strv *packages, struct err *er
 }
 
 /*
- * The modules of a pinned kernel are as fixed as its package; those of a folder that somebody builds
- * in are known by when it changed.
+ * The modules of a pinned kernel are as fixed as its package; those of a folder that somebody
+ * builds in are known by when it changed.
  */
 static void describe_kernel(const struct kernel *k, struct buf *out)
 {
@@ -82,8 +82,8 @@ static void describe_kernel(const struct kernel *k, struct buf *out)
 	else if (k->package)
 		buf_addf(out, "modules %s\n", k->package);
 	else if (stat(k->modules_dir, &st) == 0)
-		buf_addf(out, "modules %s %lld.%09ld\n", k->modules_dir, (long long)st.st_mtim.tv_sec,
-			 st.st_mtim.tv_nsec);
+		buf_addf(out, "modules %s %lld.%09ld\n", k->modules_dir,
+			 (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
 }
 
 /* What decides about the image's bytes. */

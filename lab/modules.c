@@ -95,7 +95,8 @@ void modinfo_deinit(struct modinfo *m)
 /* ---- files ---- */
 
 struct files {
-	struct strv names, paths; /* paths relative to the modules' folder, as they are: "….ko.xz" */
+	struct strv names,
+		paths; /* paths relative to the modules' folder, as they are: "….ko.xz" */
 };
 
 static void files_deinit(struct files *f)
@@ -218,7 +219,8 @@ static int add_module(struct modules *set, const char *dir, const struct files *
 	path = files->paths.items[at];
 	file = path_join(dir, path);
 	m.name = xstrdup(name);
-	m.path = xstrndup(path, strstr(strrchr(path, '/') ? strrchr(path, '/') : path, ".ko") + 3 - path);
+	m.path = xstrndup(path,
+			  strstr(strrchr(path, '/') ? strrchr(path, '/') : path, ".ko") + 3 - path);
 	r = read_uncompressed(file, &m.data, err);
 	if (r < 0)
 		return r;

@@ -2,9 +2,9 @@
  * modules.h - kernel modules of a kernel's folder: found by name, with what they depend on.
  *
  * Dependencies and aliases are read from the modules themselves (.modinfo), since packages carry no
- * modules.dep (depmod writes it at installation). Files may be compressed (xz, zstd, gzip). The only
- * file that speaks libelf is modules.c. Modules are input like any other: bounded, and broken ones
- * are errors.
+ * modules.dep (depmod writes it at installation). Files may be compressed (xz, zstd, gzip). The
+ * only file that speaks libelf is modules.c. Modules are input like any other: bounded, and broken
+ * ones are errors.
  */
 #ifndef LAB_MODULES_H
 #define LAB_MODULES_H
@@ -25,8 +25,9 @@ void modinfo_deinit(struct modinfo *m);
 DEFINE_CLEANUP(modinfo, modinfo_deinit)
 
 struct module {
-	char *name;  /* '_' for '-' */
-	char *path;  /* in the guest, below lib/modules/RELEASE: "kernel/fs/fuse/fuse.ko", uncompressed */
+	char *name;	 /* '_' for '-' */
+	char *path;	 /* in the guest, below lib/modules/RELEASE: "kernel/fs/fuse/fuse.ko",
+			    uncompressed */
 	struct buf data; /* uncompressed */
 	struct modinfo info;
 	bool wanted; /* by name, not only as a dependency */
@@ -39,8 +40,8 @@ struct modules {
 
 /*
  * The modules of dir (…/lib/modules/RELEASE) with these names and what they need, in the order they
- * load. Names that are not there are left out: built in, or not of this kernel. A missing dependency
- * is taken as built in.
+ * load. Names that are not there are left out: built in, or not of this kernel. A missing
+ * dependency is taken as built in.
  */
 int modules_load(const char *dir, const struct strv *names, struct modules *ret, struct err *err);
 void modules_deinit(struct modules *m);

@@ -24,8 +24,8 @@ void proto_add_frame(struct buf *out, enum proto_type type, const void *body, si
 	buf_add(out, body, len);
 }
 
-ssize_t proto_next_frame(const uint8_t *data, size_t len, enum proto_type *type, const uint8_t **body,
-			 size_t *body_len, struct err *err)
+ssize_t proto_next_frame(const uint8_t *data, size_t len, enum proto_type *type,
+			 const uint8_t **body, size_t *body_len, struct err *err)
 {
 	uint32_t n;
 
@@ -33,8 +33,9 @@ ssize_t proto_next_frame(const uint8_t *data, size_t len, enum proto_type *type,
 		return 0;
 	n = data[0] | data[1] << 8 | data[2] << 16 | (uint32_t)data[3] << 24;
 	if (n > PROTO_MAX_BODY)
-		return err_set(err, EMSGSIZE, "a frame of %" PRIu32 " bytes, at most %d are allowed",
-			       n, PROTO_MAX_BODY);
+		return err_set(err, EMSGSIZE,
+			       "a frame of %" PRIu32 " bytes, at most %d are allowed", n,
+			       PROTO_MAX_BODY);
 	if (data[4] == 0 || data[4] >= PROTO_TYPES)
 		return err_set(err, EPROTO, "a frame of unknown type %u", data[4]);
 	if (len - PROTO_HEADER < n)
@@ -59,7 +60,8 @@ void proto_add_number(struct buf *body, const char *key, int64_t value)
 	proto_add_word(body, key, text);
 }
 
-int proto_next_word(const uint8_t *body, size_t len, size_t *pos, const char **key, const char **value)
+int proto_next_word(const uint8_t *body, size_t len, size_t *pos, const char **key,
+		    const char **value)
 {
 	const uint8_t *k, *v, *end;
 

@@ -9,8 +9,8 @@
  * repeat (argv, env).
  *
  * One job at a time:
- *	guest HELLO; host FILE/DATA/FILE_END …, JOB; guest STARTED, then STDOUT, STDERR, STRACE, KMSG,
- *	TICK as they come; FILE/DATA/FILE_END for declared artefacts; EXIT. The host may send SIGNAL
+ *	guest HELLO; host FILE/DATA/FILE_END …, JOB; guest STARTED, then STDOUT, STDERR, STRACE,
+ *KMSG, TICK as they come; FILE/DATA/FILE_END for declared artefacts; EXIT. The host may send SIGNAL
  *	meanwhile, a further JOB after EXIT, or POWEROFF.
  */
 #ifndef VM_PROTO_H
@@ -33,20 +33,21 @@ enum proto_type {
 	PROTO_STRACE,
 	PROTO_KMSG,  /* text of the kernel's log, one or more whole lines */
 	PROTO_TICK,  /* empty, every PROTO_TICK_MS while a job runs: the guest schedules */
-	PROTO_EXIT,  /* words: exit (0..255) or signal (number); timeout=1 when the agent killed it for
-			its timeout_ms; wall_ms, user_ms, system_ms, max_rss_kib; stdout_seen,
+	PROTO_EXIT,  /* words: exit (0..255) or signal (number); timeout=1 when the agent killed it
+			for  its timeout_ms; wall_ms, user_ms, system_ms, max_rss_kib; stdout_seen,
 			stderr_seen, strace_seen (bytes, those not sent too); note… (text: what was
 			left out and why) */
-	PROTO_ERROR, /* text: the agent could not do what was asked (step: reason); the job is over */
+	PROTO_ERROR, /* text: the agent could not do what was asked (step: reason); the job is over
+		      */
 	/* both directions: a file, in order FILE, DATA…, FILE_END */
 	PROTO_FILE,	/* words: path (path_is_inside()), mode (octal), size (bytes, a hint) */
 	PROTO_DATA,	/* bytes */
 	PROTO_FILE_END, /* empty */
 	/* host to guest */
-	PROTO_JOB,    /* words: argv…, env… (K=V), cwd (default: where the files went), timeout_ms
-			 (0: none), trace (0/1), artefact… (relative to cwd), limit_bytes (of stdout,
-			 stderr and the strace log each: beyond it bytes are counted, not sent), seed
-			 (hex: entropy for the guest), realtime_ms (sets the guest's clock) */
+	PROTO_JOB, /* words: argv…, env… (K=V), cwd (default: where the files went), timeout_ms
+		      (0: none), trace (0/1), artefact… (relative to cwd), limit_bytes (of stdout,
+		      stderr and the strace log each: beyond it bytes are counted, not sent), seed
+		      (hex: entropy for the guest), realtime_ms (sets the guest's clock) */
 	PROTO_SIGNAL, /* words: signal */
 	PROTO_POWEROFF,
 	PROTO_TYPES
@@ -62,8 +63,8 @@ void proto_add_frame(struct buf *out, enum proto_type type, const void *body, si
  * Look for a whole frame at the start of data. Returns the bytes it occupies (body points into
  * data), 0 when more bytes are needed, -EMSGSIZE (length over the limit) or -EPROTO (type unknown).
  */
-ssize_t proto_next_frame(const uint8_t *data, size_t len, enum proto_type *type, const uint8_t **body,
-			 size_t *body_len, struct err *err);
+ssize_t proto_next_frame(const uint8_t *data, size_t len, enum proto_type *type,
+			 const uint8_t **body, size_t *body_len, struct err *err);
 
 /* Append one key and value to a body of words. Neither may hold NUL. */
 void proto_add_word(struct buf *body, const char *key, const char *value);
@@ -73,6 +74,7 @@ void proto_add_number(struct buf *body, const char *key, int64_t value);
  * Step through words: *pos starts at 0. Returns 1 and the pair, 0 at the end, -EPROTO when the body
  * is not well-formed.
  */
-int proto_next_word(const uint8_t *body, size_t len, size_t *pos, const char **key, const char **value);
+int proto_next_word(const uint8_t *body, size_t len, size_t *pos, const char **key,
+		    const char **value);
 
 #endif

@@ -1,7 +1,7 @@
 /* The tree that becomes a cpio archive: order, merged /usr, replacements, the bytes of newc. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -45,8 +45,11 @@ static size_t read_newc(const struct buf *b, struct seen *to, size_t max)
 		if (str_eq(h + 110, "TRAILER!!!"))
 			return n;
 		assert_true(n < max && name_len <= sizeof(to->name) && size <= sizeof(to->data));
-		to[n] = (struct seen){.mode = field(h, 1), .uid = field(h, 2), .nlink = field(h, 4),
-				      .mtime = field(h, 5), .size = size};
+		to[n] = (struct seen){.mode = field(h, 1),
+				      .uid = field(h, 2),
+				      .nlink = field(h, 4),
+				      .mtime = field(h, 5),
+				      .size = size};
 		memcpy(to[n].name, h + 110, name_len);
 		memcpy(to[n].data, b->data + at, size);
 		at = (at + size + 3) & ~(size_t)3;
@@ -113,7 +116,8 @@ static void test_members(void **state)
 /* Another order of the calls gives the same bytes. */
 static void test_reproducible(void **state)
 {
-	static const char *const paths[] = {"etc/a", "usr/bin/b", "x/y/z", "usr/bin/bb", "usr/bin/b-c"};
+	static const char *const paths[] = {"etc/a", "usr/bin/b", "x/y/z", "usr/bin/bb",
+					    "usr/bin/b-c"};
 	auto_cleanup(buf) forth = {0}, back = {0};
 	auto_cleanup(cpio) one = {.spool = -1}, two = {.spool = -1};
 
@@ -123,7 +127,8 @@ static void test_reproducible(void **state)
 	for (size_t i = 0, n = array_len(paths); i < n; i++) {
 		const char *last = paths[n - 1 - i];
 
-		assert_int_equal(cpio_add_bytes(&one, paths[i], 0644, paths[i], strlen(paths[i]), NULL), 0);
+		assert_int_equal(
+			cpio_add_bytes(&one, paths[i], 0644, paths[i], strlen(paths[i]), NULL), 0);
 		assert_int_equal(cpio_add_bytes(&two, last, 0644, last, strlen(last), NULL), 0);
 	}
 	archive(&one, &forth);

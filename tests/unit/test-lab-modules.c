@@ -1,7 +1,8 @@
-/* Kernel modules found by name, in load order, with the texts modprobe reads; broken ones refused. */
+/* Kernel modules found by name, in load order, with the texts modprobe reads; broken ones refused.
+ */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <archive.h>
@@ -22,7 +23,8 @@ static void make_module(struct buf *out, const char *info, size_t info_len)
 {
 	static const char names[] = "\0.modinfo";
 	Elf64_Ehdr eh = {
-		.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+		.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+			    EV_CURRENT},
 		.e_type = ET_REL,
 		.e_machine = EM_X86_64,
 		.e_version = EV_CURRENT,
@@ -34,8 +36,13 @@ static void make_module(struct buf *out, const char *info, size_t info_len)
 	};
 	Elf64_Shdr sh[3] = {
 		{0},
-		{.sh_name = 1, .sh_type = SHT_PROGBITS, .sh_offset = sizeof(eh) + sizeof(sh), .sh_size = info_len},
-		{.sh_type = SHT_STRTAB, .sh_offset = sizeof(eh) + sizeof(sh) + info_len, .sh_size = sizeof(names)},
+		{.sh_name = 1,
+		 .sh_type = SHT_PROGBITS,
+		 .sh_offset = sizeof(eh) + sizeof(sh),
+		 .sh_size = info_len},
+		{.sh_type = SHT_STRTAB,
+		 .sh_offset = sizeof(eh) + sizeof(sh) + info_len,
+		 .sh_size = sizeof(names)},
 	};
 
 	buf_add(out, &eh, sizeof(eh));
@@ -49,10 +56,14 @@ static const struct {
 	const char *info; /* with the NULs between */
 	size_t len;
 } files[] = {
-#define MODULE(path, info) {path, info, sizeof(info)}
+#define MODULE(path, info)               \
+	{                                \
+		path, info, sizeof(info) \
+	}
 	MODULE("kernel/fs/top/top.ko", "license=GPL\0depends=mid-dle,base\0alias=fs-top"),
 	MODULE("kernel/lib/mid-dle.ko.xz", "depends=base"),
-	MODULE("kernel/lib/base.ko.gz", "depends=\0alias=char-major-10-229\0alias=devname:dev/node"),
+	MODULE("kernel/lib/base.ko.gz",
+	       "depends=\0alias=char-major-10-229\0alias=devname:dev/node"),
 	MODULE("kernel/drivers/other.ko", "depends=not_there"),
 	MODULE("kernel/drivers/round.ko", "depends=trip"),
 	MODULE("kernel/drivers/trip.ko", "depends=round"),
@@ -125,10 +136,11 @@ static void test_order(void **state)
 	assert_false(set.items[0].wanted);
 	assert_true(set.items[2].wanted);
 	modules_dep_text(&set, &dep);
-	assert_string_equal(dep.data, "kernel/lib/base.ko:\n"
-				      "kernel/lib/mid-dle.ko: kernel/lib/base.ko\n"
-				      "kernel/fs/top/top.ko: kernel/lib/mid-dle.ko kernel/lib/base.ko\n"
-				      "kernel/drivers/other.ko:\n");
+	assert_string_equal(dep.data,
+			    "kernel/lib/base.ko:\n"
+			    "kernel/lib/mid-dle.ko: kernel/lib/base.ko\n"
+			    "kernel/fs/top/top.ko: kernel/lib/mid-dle.ko kernel/lib/base.ko\n"
+			    "kernel/drivers/other.ko:\n");
 	modules_alias_text(&set, &alias);
 	assert_string_equal(alias.data, "alias char-major-10-229 base\nalias fs-top top\n");
 	modules_node_text(&set, &nodes);

@@ -1,7 +1,7 @@
 /* Frames and words: what is built is read back; what is broken is refused. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -24,11 +24,14 @@ static void test_round_trip(void **state)
 	proto_add_frame(&out, PROTO_STDOUT, "a\0b", 3);
 	assert_int_equal(out.len, 5 + 5 + 3);
 	assert_memory_equal(out.data, "\0\0\0\0\x07\3\0\0\0\3a\0b", 13);
-	assert_int_equal(proto_next_frame((uint8_t *)out.data, out.len, &type, &body, &len, NULL), 5);
+	assert_int_equal(proto_next_frame((uint8_t *)out.data, out.len, &type, &body, &len, NULL),
+			 5);
 	assert_int_equal(type, PROTO_TICK);
 	assert_int_equal(len, 0);
 	pos += 5;
-	assert_int_equal(proto_next_frame((uint8_t *)out.data + pos, out.len - pos, &type, &body, &len, NULL), 8);
+	assert_int_equal(proto_next_frame((uint8_t *)out.data + pos, out.len - pos, &type, &body,
+					  &len, NULL),
+			 8);
 	assert_int_equal(type, PROTO_STDOUT);
 	assert_int_equal(len, 3);
 	assert_ptr_equal(body, out.data + 10);
@@ -45,8 +48,10 @@ static void test_partial(void **state)
 	(void)state;
 	proto_add_frame(&out, PROTO_KMSG, "0123456789", 10);
 	for (size_t n = 0; n < out.len; n++)
-		assert_int_equal(proto_next_frame((uint8_t *)out.data, n, &type, &body, &len, NULL), 0);
-	assert_int_equal(proto_next_frame((uint8_t *)out.data, out.len, &type, &body, &len, NULL), 15);
+		assert_int_equal(proto_next_frame((uint8_t *)out.data, n, &type, &body, &len, NULL),
+				 0);
+	assert_int_equal(proto_next_frame((uint8_t *)out.data, out.len, &type, &body, &len, NULL),
+			 15);
 }
 
 static void test_largest(void **state)
@@ -85,8 +90,9 @@ static void test_refused(void **state)
 		struct err err = {0};
 		size_t len = 99;
 
-		assert_int_equal(proto_next_frame(cases[i].header, PROTO_HEADER, &type, &body, &len, &err),
-				 cases[i].want);
+		assert_int_equal(
+			proto_next_frame(cases[i].header, PROTO_HEADER, &type, &body, &len, &err),
+			cases[i].want);
 		assert_non_null(strstr(err.msg, cases[i].says));
 		assert_null(body);
 		assert_int_equal(len, 99);
@@ -121,10 +127,10 @@ static void test_words_refused(void **state)
 		const char *bytes;
 		size_t len;
 	} cases[] = {
-		{"argv", 4}, /* no end */
-		{"argv\0", 5}, /* no value */
+		{"argv", 4},	 /* no end */
+		{"argv\0", 5},	 /* no value */
 		{"argv\0sh", 7}, /* value without end */
-		{"\0sh\0", 4}, /* empty key */
+		{"\0sh\0", 4},	 /* empty key */
 		{"\0", 1},
 	};
 

@@ -77,7 +77,8 @@ int channel_open(struct channel *c, int uevents, const struct buf *hello, struct
 	c->fd = wait_for_port(uevents);
 	if (c->fd < 0)
 		return err_set(err, -c->fd, "open port %s: %s", PROTO_PORT, strerror(-c->fd));
-	/* a blocking write waits for the host to connect; only from then on POLLHUP means it left */
+	/* a blocking write waits for the host to connect; only from then on POLLHUP means it left
+	 */
 	r = io_write_all(c->fd, hello->data, hello->len);
 	if (r < 0)
 		return err_set(err, -r, "say hello on %s: %s", PROTO_PORT, strerror(-r));

@@ -19,8 +19,8 @@ struct channel {
 
 /* To be called before the driver is loaded: a socket that hears of new devices (uevents). */
 int channel_listen(struct err *err);
-/* Wait (at most 20 s) for the port named PROTO_PORT; returns it open and non-blocking once the host is there
- * and has been sent the hello frame. */
+/* Wait (at most 20 s) for the port named PROTO_PORT; returns it open and non-blocking once the host
+ * is there and has been sent the hello frame. */
 int channel_open(struct channel *c, int uevents, const struct buf *hello, struct err *err);
 
 void channel_send(struct channel *c, enum proto_type type, const void *body, size_t len);

@@ -84,9 +84,15 @@ int files_end(struct incoming *in, struct err *err)
 {
 	if (in->fd < 0)
 		return err_set(err, EPROTO, "the end of no file");
-	close(take_fd(in->fd));
-	free(take_ptr(in->path));
+	files_drop(in);
 	return 0;
+}
+
+void files_drop(struct incoming *in)
+{
+	cleanup_close(&in->fd);
+	in->fd = -1;
+	free(take_ptr(in->path));
 }
 
 /* Returns the bytes sent, or -errno before anything was. */
@@ -128,7 +134,8 @@ void files_send(struct channel *c, int dirfd, const struct strv *paths, struct s
 		const char *path = paths->items[i];
 
 		if (i >= ARTEFACT_FILES_MAX) {
-			strv_addf(notes, "artefacts after the first %d were left out", ARTEFACT_FILES_MAX);
+			strv_addf(notes, "artefacts after the first %d were left out",
+				  ARTEFACT_FILES_MAX);
 			return;
 		}
 		n = path_is_inside(path) ? send_file(c, dirfd, path, room) : -EXDEV;

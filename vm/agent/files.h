@@ -20,6 +20,8 @@ struct incoming {
 int files_begin(struct incoming *in, const uint8_t *words, size_t len, struct err *err);
 int files_data(struct incoming *in, const uint8_t *data, size_t len, struct err *err);
 int files_end(struct incoming *in, struct err *err);
+/* Forget a file that did not come to its end. */
+void files_drop(struct incoming *in);
 
 /*
  * Send the regular files that paths (relative to dirfd) name; links are not followed. What is left

@@ -19,7 +19,8 @@ enum {
 
 void job_init(struct job *job)
 {
-	static const enum proto_type types[JOB_STREAMS] = {PROTO_STDOUT, PROTO_STDERR, PROTO_STRACE};
+	static const enum proto_type types[JOB_STREAMS] = {PROTO_STDOUT, PROTO_STDERR,
+							   PROTO_STRACE};
 
 	*job = (struct job){.cwd_fd = -1, .pid = -1, .limit_bytes = LIMIT_BYTES};
 	for (int i = 0; i < JOB_STREAMS; i++)
@@ -40,7 +41,8 @@ static void job_deinit(struct job *job)
 	job_init(job);
 }
 
-static int parse_number(const char *key, const char *value, uint64_t max, uint64_t *ret, struct err *err)
+static int parse_number(const char *key, const char *value, uint64_t max, uint64_t *ret,
+			struct err *err)
 {
 	if (str_to_u64(value, 0, max, ret) < 0)
 		return err_set(err, EPROTO, "job: %s is not a number", key);
@@ -144,7 +146,8 @@ int job_signal(struct job *job, const uint8_t *words, size_t len, struct err *er
 	    str_to_u64(value, 1, SIGRTMAX, &n) < 0)
 		return err_set(err, EPROTO, "signal: not a signal's number");
 	if (job->state == JOB_RUNNING)
-		kill(-job->pid, (int)n); /* it leads a group of its own; gone already: nothing to do */
+		kill(-job->pid,
+		     (int)n); /* it leads a group of its own; gone already: nothing to do */
 	return 0;
 }
 
@@ -161,7 +164,8 @@ void job_poll(const struct job *job, const struct channel *c, struct pollfd *fds
 		const struct job_stream *s = &job->streams[i];
 
 		/* what is only counted is read even while the host is slow */
-		fds[i] = (struct pollfd){.fd = room || !within_limit(job, s) ? s->fd : -1, .events = POLLIN};
+		fds[i] = (struct pollfd){.fd = room || !within_limit(job, s) ? s->fd : -1,
+					 .events = POLLIN};
 	}
 }
 
@@ -209,7 +213,8 @@ int job_wait_ms(const struct job *job)
 	next = job->tick_ms;
 	if (job->state == JOB_ENDING && job->kill_ms < next)
 		next = job->kill_ms;
-	if (job->state == JOB_RUNNING && job->timeout_ms && job->started_ms + job->timeout_ms < next)
+	if (job->state == JOB_RUNNING && job->timeout_ms &&
+	    job->started_ms + job->timeout_ms < next)
 		next = job->started_ms + job->timeout_ms;
 	return next > now ? (int)(next - now) : 0;
 }

@@ -42,7 +42,8 @@ struct job {
 void job_init(struct job *job);
 
 /* Start what the words of a JOB frame say; STARTED is sent. */
-int job_start(struct job *job, struct channel *c, const uint8_t *words, size_t len, struct err *err);
+int job_start(struct job *job, struct channel *c, const uint8_t *words, size_t len,
+	      struct err *err);
 int job_signal(struct job *job, const uint8_t *words, size_t len, struct err *err);
 
 /* Descriptors to poll for: fills fds[JOB_STREAMS], -1 where there is nothing to wait for. */

@@ -51,7 +51,8 @@ bool kmsg_read(int fd, struct buf *out, size_t max)
 	while (out->len < max) {
 		ssize_t n = read(fd, record, sizeof(record) - 1);
 
-		if (n < 0 && (errno == EPIPE || errno == EINTR)) /* EPIPE: records were overwritten */
+		if (n < 0 &&
+		    (errno == EPIPE || errno == EINTR)) /* EPIPE: records were overwritten */
 			continue;
 		if (n <= 0)
 			break;

@@ -91,7 +91,8 @@ static int prepare_work(struct agent *a, struct err *err)
 	return files_reset(err);
 }
 
-static int obey(struct agent *a, enum proto_type type, const uint8_t *body, size_t len, struct err *err)
+static int obey(struct agent *a, enum proto_type type, const uint8_t *body, size_t len,
+		struct err *err)
 {
 	int r;
 
@@ -105,7 +106,8 @@ static int obey(struct agent *a, enum proto_type type, const uint8_t *body, size
 		return files_end(&a->incoming, err);
 	case PROTO_JOB:
 		if (a->incoming.fd >= 0)
-			return err_set(err, EPROTO, "job: file %s is not at its end", a->incoming.path);
+			return err_set(err, EPROTO, "job: file %s is not at its end",
+				       a->incoming.path);
 		r = prepare_work(a, err);
 		return r < 0 ? r : job_start(&a->job, &a->channel, body, len, err);
 	case PROTO_SIGNAL:
@@ -121,6 +123,8 @@ static int obey(struct agent *a, enum proto_type type, const uint8_t *body, size
 static void complain(struct agent *a, const struct err *err)
 {
 	channel_send(&a->channel, PROTO_ERROR, err->msg, strlen(err->msg));
+	files_drop(&a->incoming);
+	a->used = true;
 	if (err->code != EPROTO && err->code != EMSGSIZE)
 		return;
 	channel_drain(&a->channel, 0, GOODBYE_MS);
@@ -162,10 +166,11 @@ static void serve(struct agent *a)
 	struct channel *c = &a->channel;
 
 	channel_flush(c);
-	fds[FD_CHANNEL] = (struct pollfd){.fd = c->fd, .events = POLLIN | (channel_waiting(c) ? POLLOUT : 0)};
+	fds[FD_CHANNEL] =
+		(struct pollfd){.fd = c->fd, .events = POLLIN | (channel_waiting(c) ? POLLOUT : 0)};
 	fds[FD_SIGCHLD] = (struct pollfd){.fd = a->sigchld, .events = POLLIN};
-	fds[FD_KMSG] = (struct pollfd){
-		.fd = channel_waiting(c) < CHANNEL_OUT_HIGH ? a->kmsg : -1, .events = POLLIN};
+	fds[FD_KMSG] = (struct pollfd){.fd = channel_waiting(c) < CHANNEL_OUT_HIGH ? a->kmsg : -1,
+				       .events = POLLIN};
 	job_poll(&a->job, c, fds + FD_STREAMS);
 	if (poll(fds, FD_COUNT, job_wait_ms(&a->job)) < 0)
 		return;
@@ -193,7 +198,8 @@ int main(void)
 	struct err err = {0};
 
 	if (getpid() != 1) {
-		fprintf(stderr, "lab-agent: this is PID 1 of lab's guests, nothing to run by hand\n");
+		fprintf(stderr,
+			"lab-agent: this is PID 1 of lab's guests, nothing to run by hand\n");
 		return 2;
 	}
 	job_init(&a.job);

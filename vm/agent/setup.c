@@ -119,7 +119,8 @@ static void loopback_up(void)
 void setup_system(void)
 {
 	static const struct fs late[] = {
-		{"devpts", "/dev/pts", "mode=0620,ptmxmode=0666,gid=5", MS_NOSUID | MS_NOEXEC, 0755},
+		{"devpts", "/dev/pts", "mode=0620,ptmxmode=0666,gid=5", MS_NOSUID | MS_NOEXEC,
+		 0755},
 		{"tmpfs", "/dev/shm", "mode=1777", MS_NOSUID | MS_NODEV, 0755},
 		{"tmpfs", "/run", "mode=0755", MS_NOSUID | MS_NODEV, 0755},
 		{"tmpfs", "/tmp", "mode=1777", MS_NOSUID | MS_NODEV, 0755},
@@ -192,7 +193,8 @@ void setup_seed(const char *hex)
 
 void setup_clock(int64_t realtime_ms)
 {
-	struct timespec ts = {.tv_sec = realtime_ms / 1000, .tv_nsec = realtime_ms % 1000 * 1000000};
+	struct timespec ts = {.tv_sec = realtime_ms / 1000,
+			      .tv_nsec = realtime_ms % 1000 * 1000000};
 
 	if (clock_settime(CLOCK_REALTIME, &ts) < 0)
 		klog("set the clock: %s", strerror(errno));

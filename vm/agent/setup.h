@@ -12,14 +12,14 @@
 /* devtmpfs, proc, sysfs; and a root that pivot_root(2) accepts. What the channel needs. */
 int setup_root(struct err *err);
 /*
- * The rest: devpts, tmpfs, cgroup2, host name, loopback, links and nodes in /dev. What a kernel does not have
- * is left out.
+ * The rest: devpts, tmpfs, cgroup2, host name, loopback, links and nodes in /dev. What a kernel
+ * does not have is left out.
  */
 void setup_system(void);
 
 /*
- * Load modules listed in MODULES_LIST (paths, one per line) up to the empty line, or with rest those
- * after it. One that does not load is told to the kernel's log: the guest may do without.
+ * Load modules listed in MODULES_LIST (paths, one per line) up to the empty line, or with rest
+ * those after it. One that does not load is told to the kernel's log: the guest may do without.
  */
 #define MODULES_LIST "/lib/lab/modules"
 #define NODES_LIST "/lib/lab/nodes"

@@ -47,7 +47,8 @@ static int open_pipe(int *read_end, int *write_end, struct err *err)
 		return err_errno(err, "pipe");
 	*read_end = p[0];
 	*write_end = p[1];
-	fcntl(p[0], F_SETFL, O_NONBLOCK); /* the write end is another description: it still blocks */
+	fcntl(p[0], F_SETFL,
+	      O_NONBLOCK); /* the write end is another description: it still blocks */
 	fcntl(p[1], F_SETPIPE_SZ, PIPE_BYTES);
 	return 0;
 }
@@ -61,7 +62,8 @@ static int open_fifo(int *read_end, struct err *err)
 	return *read_end < 0 ? err_errno(err, "open " STRACE_FIFO) : 0;
 }
 
-/* 0 when execvp(3) would find name, else what a shell would exit with. strace would say 1 for both. */
+/* 0 when execvp(3) would find name, else what a shell would exit with. strace would say 1 for both.
+ */
 static int not_runnable(const char *name)
 {
 	const char *path = getenv("PATH");
@@ -75,7 +77,8 @@ static int not_runnable(const char *name)
 		size_t n = strcspn(path, ":");
 
 		next = path[n] ? path + n + 1 : NULL;
-		if (snprintf(full, sizeof(full), "%.*s/%s", (int)n, n ? path : ".", name) >= PATH_MAX ||
+		if (snprintf(full, sizeof(full), "%.*s/%s", (int)n, n ? path : ".", name) >=
+			    PATH_MAX ||
 		    stat(full, &st) < 0 || !S_ISREG(st.st_mode))
 			continue;
 		if (access(full, X_OK) == 0)
