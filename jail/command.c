@@ -32,7 +32,9 @@ static int search(const char *name, const char *search_path, char *ret, size_t s
 			code = check(ret);
 			if (!code)
 				return 0;
-			denied = code == EACCES ? code : denied;
+			/* a folder of PATH that cannot be entered is no reason, as for a shell */
+			if (code == EACCES && access(ret, F_OK) == 0)
+				denied = code;
 		}
 		p += len;
 		if (!*p)
