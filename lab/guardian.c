@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -176,6 +177,16 @@ static char *wrapper_text(struct err *err)
 	return take_ptr(text.data);
 }
 
+/* Each program that wraps has a folder of its own: two builds must not take turns in one. */
+static char *folder_for(const char *dir, const char *text)
+{
+	uint64_t h = 0xcbf29ce484222325; /* FNV-1a */
+
+	for (; *text; text++)
+		h = (h ^ (unsigned char)*text) * 0x100000001b3;
+	return str_printf("%s/%016" PRIx64, dir, h);
+}
+
 static bool is_file_with(const char *path, const char *text)
 {
 	auto_cleanup(buf) have = {0};
@@ -207,13 +218,15 @@ static int replace_link(const char *target, const char *path, struct err *err)
 int guardian_wrap_qemu(const char *dir, const char *qemu, char **ret, struct err *err)
 {
 	const char *name = strrchr(qemu, '/');
-	auto_free char *path = NULL, *real = path_join(dir, "real"), *text = wrapper_text(err);
+	auto_free char *text = wrapper_text(err), *folder = NULL, *real = NULL, *path = NULL;
 	int r;
 
 	if (!text)
 		return err ? -err->code : -EIO;
-	path = path_join(dir, name ? name + 1 : qemu);
-	r = io_mkdirs(dir, 0700, err);
+	folder = folder_for(dir, text);
+	real = path_join(folder, "real");
+	path = path_join(folder, name ? name + 1 : qemu);
+	r = io_mkdirs(folder, 0700, err);
 	if (r == 0)
 		r = replace_link(qemu, real, err);
 	if (r == 0 && !is_file_with(path, text))

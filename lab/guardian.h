@@ -23,8 +23,8 @@ int guardian_start(struct err *err);
 pid_t guardian_pid(void);
 
 /*
- * A link to QEMU that ends with its guardian: dir/NAME (NAME as QEMU's own) is an executable that
- * brings in guardian_exec_qemu(), dir/real leads to QEMU. Creates what is missing, replaces what is
+ * A QEMU that ends with its guardian: an executable below dir, named as QEMU is, that brings in
+ * guardian_exec_qemu(); "real" beside it leads to QEMU. Creates what is missing, replaces what is
  * not right, leaves the rest untouched: libvirt probes an emulator anew when its file changes.
  * Returns 0 with *ret the path (allocated), or a negative errno.
  */
