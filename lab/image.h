@@ -11,7 +11,7 @@
 
 struct image {
 	char *initrd; /* path: base archive and package archives in one file, for -initrd */
-	char *disk;   /* read-only squashfs with a large package set, or NULL */
+	char *disk;   /* read-only squashfs with a large package set; always NULL so far: all is in initrd */
 	char *sha256; /* of the inputs; names the image in run.json */
 };
 
