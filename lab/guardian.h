@@ -16,7 +16,7 @@
 
 #include "jail/base/err.h"
 
-/* Call once, early, single-threaded. Returns in the worker only. */
+/* Call once, early, single-threaded. Returns in the worker only; the guardian never returns. */
 int guardian_start(struct err *err);
 
 /* The guardian of this process, 0 before guardian_start(). */
@@ -31,9 +31,9 @@ pid_t guardian_pid(void);
 int guardian_wrap_qemu(const char *dir, const char *qemu, char **ret, struct err *err);
 
 /*
- * When lab was started by such a wrapper: with LAB_GUARDIAN=PID in the
- * environment wait until that process is the parent, tie the life to it, and exec the real QEMU;
- * without it (libvirt asks QEMU what it can do) exec at once. Then it does not return.
+ * When lab was started by such a wrapper: with LAB_GUARDIAN=PID in the environment wait until that
+ * process is the parent, tie the life to it, and exec the real QEMU; without it (libvirt asks QEMU
+ * what it can do) exec at once. Then it does not return.
  */
 void guardian_exec_qemu(int argc, char **argv);
 

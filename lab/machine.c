@@ -275,6 +275,14 @@ static void check_time(struct session *s)
 					       s->job->timeout_ms, GRACE_MS / 1000)));
 }
 
+/* "QEMU ended in mid-run: what it said" */
+static char *qemu_ended(const struct session *s, const char *what)
+{
+	auto_free char *said = virt_machine_last_words(s->m);
+
+	return str_printf("QEMU ended %s%s%s", what, said ? ": " : "", said ? said : "");
+}
+
 static void check_gone(struct session *s)
 {
 	bool off = virt_machine_state(s->m) == VIRT_OFF;
@@ -293,7 +301,7 @@ static void check_gone(struct session *s)
 	else if (off && !virt_machine_died(s->m))
 		end(s, END_GONE, with_console(s, str_printf("the guest powered off %s", what)));
 	else
-		end(s, END_GONE, str_printf("QEMU ended %s", what));
+		end(s, END_GONE, qemu_ended(s, what));
 }
 
 static int run_loop(struct session *s, struct err *err)

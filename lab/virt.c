@@ -18,7 +18,11 @@
 #include "lab/qemu.h"
 #include "lab/virt-root.h"
 
-enum { KILL_MS = 3000 /* until a killed QEMU must be gone */ };
+enum {
+	KILL_MS = 3000, /* until a killed QEMU must be gone */
+	LOG_MAX_BYTES = 1 << 20,
+	LINE_MAX_BYTES = 250,
+};
 
 struct virt_machine {
 	struct virt *v;
@@ -325,6 +329,28 @@ enum virt_state virt_machine_state(struct virt_machine *m)
 bool virt_machine_died(struct virt_machine *m)
 {
 	return atomic_load(&m->died);
+}
+
+/* libvirt logs the command line too, one argument a line; QEMU's own lines say "NAME: text". */
+char *virt_machine_last_words(struct virt_machine *m)
+{
+	auto_free char *path = NULL;
+	auto_cleanup(buf) log = {0}, said = {0};
+	char *line, *at, *save = NULL;
+
+	if (!m->v->embedded)
+		return NULL;
+	path = str_printf("%s/v/log/qemu/%s.log", m->v->root.dir, m->name);
+	if (io_read_file(AT_FDCWD, path, LOG_MAX_BYTES, &log, NULL) < 0 || !log.data)
+		return NULL;
+	for (line = strtok_r(log.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		at = strstr(line, "qemu-system-");
+		if (!at || !strstr(at, ": "))
+			continue;
+		buf_reset(&said);
+		str_printable(&said, at, strlen(at), LINE_MAX_BYTES, false);
+	}
+	return take_ptr(said.data);
 }
 
 int virt_machine_event_fd(struct virt_machine *m)
