@@ -92,6 +92,12 @@ static void add_cpu(struct out *o, const struct machine_spec *spec, const struct
 		o->failed |= xmlTextWriterWriteString(o->w, BAD_CAST model) < 0;
 		end(o);
 	}
+	if (!spec->kvm && ma->cpu_without) {
+		start(o, "feature");
+		attr(o, "policy", "disable");
+		attr(o, "name", ma->cpu_without);
+		end(o);
+	}
 	end(o);
 }
 

@@ -14,9 +14,10 @@ struct machine_arch {
 	const char *emulator; /* name of QEMU's program, looked for in PATH */
 	const char *package;  /* Debian's package that has it */
 	const char *machine;  /* libvirt's and QEMU's machine type */
-	const char *cpu;      /* CPU model under TCG and KVM alike */
-	const char *
-		kvm_cpu; /* KVM cannot pretend another vendor's core: NULL means host-passthrough */
+	const char *cpu;      /* CPU model under TCG */
+	const char *cpu_without; /* a feature of it that TCG gets wrong, or NULL */
+	/* Under KVM, which cannot pretend another vendor's core: NULL means host-passthrough. */
+	const char *kvm_cpu;
 	const char *console;  /* the kernel's name of the serial console */
 	const char *pci_root; /* libvirt's model of the root bus */
 	const char *panic;    /* libvirt's panic device model, or NULL: console text tells */
