@@ -37,7 +37,7 @@ JAIL_LIBS := -lseccomp -lcap -lyaml
 base_src := $(wildcard jail/base/*.c)
 proto_src := $(wildcard vm/*.c)
 jail_src := $(filter-out jail/main.c,$(wildcard jail/*.c))
-lab_src := $(filter-out lab/main.c,$(wildcard lab/*.c))
+lab_src := $(filter-out lab/main.c,$(wildcard lab/*.c lab/*/*.c))
 agent_src := $(wildcard vm/agent/*.c)
 obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
 

@@ -52,7 +52,7 @@ static inline __attribute__((always_inline)) void fail_at(const struct apply *a,
 	__builtin_trap();
 }
 
-/* --- steps that change the process ------------------------------------------------------------ */
+/* --- steps that change the process --- */
 
 static int create_namespace(const struct state *state, const struct step *s, struct err *err)
 {
@@ -150,7 +150,7 @@ static int run_command(const struct state *state, const struct step *filter, str
 	return command_exec(path, a->plan->argv, a->envp, err);
 }
 
-/* --- mounts ----------------------------------------------------------------------------------- */
+/* --- mounts --- */
 
 static int private_mounts(struct state *state, struct err *err)
 {
@@ -268,7 +268,7 @@ static int apply_mount(struct state *state, struct step *s, struct err *err)
 	}
 }
 
-/* --- all -------------------------------------------------------------------------------------- */
+/* --- all --- */
 
 static int apply_step(struct state *state, struct step *s, struct err *err)
 {

@@ -45,7 +45,7 @@ static int mount_failed(struct err *err)
 	return err_set(err, code, "%s", strerror(code));
 }
 
-/* --- looking up targets ----------------------------------------------------------------------- */
+/* --- looking up targets --- */
 
 /* Before openat2(2) (Linux 5.6): step by step, and a link is refused. */
 static int open_stepwise(int root_fd, const char *path)
@@ -151,7 +151,7 @@ static int open_point(int root_fd, const char *path, unsigned int how, bool is_d
 	return fd < 0 ? fail(err) : fd;
 }
 
-/* --- read-only -------------------------------------------------------------------------------- */
+/* --- read-only --- */
 
 /* Before mount_setattr(2) (Linux 5.12): each mount by itself, keeping the flags it has. */
 static int remount_each(const char *dir, struct err *err)
@@ -212,7 +212,7 @@ int mounts_rdonly_root(int root_fd, struct err *err)
 	return make_rdonly(root_fd, false, err);
 }
 
-/* --- mounts ----------------------------------------------------------------------------------- */
+/* --- mounts --- */
 
 int mounts_private(struct err *err)
 {

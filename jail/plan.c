@@ -61,7 +61,7 @@ static struct step *add(struct builder *b, enum step_op op, uint64_t value, cons
 	return &plan->steps[plan->n++];
 }
 
-/* --- paths ------------------------------------------------------------------------------------ */
+/* --- paths --- */
 
 /* Absolute, without "//", "/./" and a "/" at the end; ".." is ambiguous with links: refused. */
 static int clean_path(const struct jail_spec *spec, const char *option, const char *path,
@@ -109,7 +109,7 @@ static bool is_bound(const struct builder *b, const char *path)
 	return strv_has(&b->ro, path) || strv_has(&b->rw, path);
 }
 
-/* --- namespaces ------------------------------------------------------------------------------- */
+/* --- namespaces --- */
 
 static unsigned int wanted_namespaces(const struct jail_spec *spec)
 {
@@ -223,7 +223,7 @@ static int add_namespaces(struct builder *b, struct err *err)
 	return 0;
 }
 
-/* --- mounts ----------------------------------------------------------------------------------- */
+/* --- mounts --- */
 
 static void add_mount(struct builder *b, const char *type, const char *target, unsigned long flags,
 		      const char *options)
@@ -378,7 +378,7 @@ static void add_mounts(struct builder *b)
 	s->target = xstrdup(cwd ? cwd : b->spec->present_cwd);
 }
 
-/* --- all -------------------------------------------------------------------------------------- */
+/* --- all --- */
 
 static void add_start(struct builder *b)
 {

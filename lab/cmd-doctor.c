@@ -6,10 +6,10 @@
 #include <sys/statvfs.h>
 
 #include "jail/base/io.h"
-#include "lab/accel.h"
+#include "lab/machine/accel.h"
 #include "lab/cache.h"
 #include "lab/cmd.h"
-#include "lab/qemu.h"
+#include "lab/machine/qemu.h"
 
 struct doctor_args {
 	bool json;

@@ -1,7 +1,7 @@
 #include <stdio.h>
 
 #include "lab/cmd-image-build.h"
-#include "lab/image.h"
+#include "lab/guest/image.h"
 #include "lab/progress.h"
 
 static const struct opt options[] = {

@@ -8,7 +8,7 @@
 #include "lab/cache.h"
 #include "lab/cmd-image-build.h"
 #include "lab/cmd.h"
-#include "lab/kernel-pin.h"
+#include "lab/kernel/kernel-pin.h"
 #include "lab/progress.h"
 
 static const struct cmd_usage usage = {

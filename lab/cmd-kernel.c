@@ -4,8 +4,8 @@
 
 #include "jail/base/io.h"
 #include "lab/cmd.h"
-#include "lab/kernel-pin.h"
-#include "lab/kernel-store.h"
+#include "lab/kernel/kernel-pin.h"
+#include "lab/kernel/kernel-store.h"
 #include "lab/progress.h"
 
 struct args {

@@ -3,9 +3,9 @@
 
 #include "lab/cmd.h"
 #include "lab/progress.h"
-#include "lab/report.h"
-#include "lab/run.h"
-#include "lab/scenario-load.h"
+#include "lab/run/report.h"
+#include "lab/run/run.h"
+#include "lab/scenario/scenario-load.h"
 
 struct run_args {
 	struct strv kernels, archs;

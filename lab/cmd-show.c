@@ -5,7 +5,7 @@
 
 #include "jail/base/io.h"
 #include "lab/cmd.h"
-#include "lab/report.h"
+#include "lab/run/report.h"
 
 enum { TAIL_BYTES = 1500 };
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "lab/report.h"
+#include "lab/run/report.h"
 
 int cmd_fail(int code, const struct err *err)
 {

@@ -7,8 +7,8 @@
 
 #include "jail/base/err.h"
 #include "jail/base/opts.h"
-#include "lab/result.h"
-#include "lab/scenario-load.h"
+#include "lab/run/result.h"
+#include "lab/scenario/scenario-load.h"
 
 enum { EXIT_MET = 0, EXIT_UNMET = 1, EXIT_USAGE = 2, EXIT_LOST = 3, EXIT_INTERRUPTED = 130 };
 

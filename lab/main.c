@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "lab/cmd.h"
-#include "lab/guardian.h"
+#include "lab/machine/guardian.h"
 
 #ifndef LAB_VERSION
 #define LAB_VERSION "0.1"

@@ -6,7 +6,7 @@
 #include <sys/ioctl.h>
 
 #include "jail/base/io.h"
-#include "lab/report.h"
+#include "lab/run/report.h"
 
 enum { SLOTS_MAX = 64, REDRAW_MS = 200, BAR_WIDTH = 24 };
 

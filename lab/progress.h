@@ -4,7 +4,7 @@
 #ifndef LAB_PROGRESS_H
 #define LAB_PROGRESS_H
 
-#include "lab/run.h"
+#include "lab/run/run.h"
 
 struct progress;
 

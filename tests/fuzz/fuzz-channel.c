@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 
 #include "jail/base/io.h"
-#include "lab/channel.h"
+#include "lab/machine/channel.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lab/console.h"
+#include "lab/scenario/console.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -2,9 +2,9 @@
 #include <assert.h>
 #include <string.h>
 
-#include "lab/deb822.h"
-#include "lab/debver.h"
-#include "lab/kernel-image.h"
+#include "lab/debian/deb822.h"
+#include "lab/debian/debver.h"
+#include "lab/kernel/kernel-image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -3,8 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
-#include "lab/lock.h"
-#include "lab/pins.h"
+#include "lab/kernel/lock.h"
+#include "lab/kernel/pins.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -2,7 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "lab/scenario.h"
+#include "lab/scenario/scenario.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

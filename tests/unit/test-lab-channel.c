@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 #include "jail/base/io.h"
-#include "lab/channel.h"
+#include "lab/machine/channel.h"
 #include "vm/proto.h"
 
 enum { LIMIT = 1000 };

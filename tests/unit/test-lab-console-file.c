@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 #include "jail/base/io.h"
-#include "lab/console-file.h"
+#include "lab/machine/console-file.h"
 
 enum { LIMIT = 1 << 20, LINE = 100 };
 

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "jail/base/io.h"
-#include "lab/console-frame.h"
-#include "lab/console.h"
+#include "lab/scenario/console-frame.h"
+#include "lab/scenario/console.h"
 
 /* Texts from real boots (panic-, hung-, stall-) and made after the kernel's formats (the others).
  */

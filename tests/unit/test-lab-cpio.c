@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 
 #include "jail/base/io.h"
-#include "lab/cpio.h"
+#include "lab/guest/cpio.h"
 
 struct seen {
 	char name[64];

@@ -7,8 +7,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "lab/deb822.h"
-#include "lab/debver.h"
+#include "lab/debian/deb822.h"
+#include "lab/debian/debver.h"
 
 static void test_stanzas(void **state)
 {

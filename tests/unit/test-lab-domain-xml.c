@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "jail/base/io.h"
-#include "lab/domain-xml.h"
+#include "lab/machine/domain-xml.h"
 
 #define PLAIN                                                                                   \
 	{                                                                                       \

@@ -8,8 +8,8 @@
 #include <elf.h>
 #include <string.h>
 
-#include "lab/deb.h"
-#include "lab/kernel-image.h"
+#include "lab/debian/deb.h"
+#include "lab/kernel/kernel-image.h"
 
 #define DEBIAN \
 	" (maintainers) (gcc-12 (Debian 12.2.0-14) 12.2.0) #1 SMP Debian 6.1.176-1 (2026-07-02)"

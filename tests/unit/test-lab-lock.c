@@ -7,8 +7,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "lab/lock.h"
-#include "lab/pins.h"
+#include "lab/kernel/lock.h"
+#include "lab/kernel/pins.h"
 
 #define DIGEST "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define ENTRY(name, path, size, sha256)                                               \

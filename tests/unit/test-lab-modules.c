@@ -15,8 +15,8 @@
 #include <sys/stat.h>
 
 #include "jail/base/io.h"
-#include "lab/image-root.h"
-#include "lab/modules.h"
+#include "lab/guest/image-root.h"
+#include "lab/guest/modules.h"
 
 /* The smallest ELF object with a .modinfo: two sections, the second names both. */
 static void make_module(struct buf *out, const char *info, size_t info_len)

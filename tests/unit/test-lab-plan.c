@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "lab/plan.h"
+#include "lab/run/plan.h"
 
 static struct kernel make_kernel(const char *name, const char *version, enum arch arch)
 {

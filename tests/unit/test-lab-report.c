@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "jail/base/io.h"
-#include "lab/report.h"
+#include "lab/run/report.h"
 
 static struct result make(const char *scenario, const char *kernel, enum arch arch, enum verdict v,
 			  int64_t total_ms)

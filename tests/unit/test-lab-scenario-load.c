@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "lab/scenario-load.h"
+#include "lab/scenario/scenario-load.h"
 
 #define TREE "tests/data/scenario/tree/"
 

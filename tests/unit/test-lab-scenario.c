@@ -9,7 +9,7 @@
 
 #include "jail/base/io.h"
 #include "jail/base/yaml.h"
-#include "lab/scenario.h"
+#include "lab/scenario/scenario.h"
 
 #define DATA "tests/data/scenario/"
 

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "lab/verdict.h"
+#include "lab/scenario/verdict.h"
 
 #define PANIC "[    1.0] Kernel panic - not syncing: sysrq triggered crash\n"
 #define OOPS                                                           \

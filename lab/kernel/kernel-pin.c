@@ -1,0 +1,307 @@
+#include "lab/kernel/kernel-pin.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+
+#include "jail/base/io.h"
+#include "jail/base/yaml.h"
+#include "lab/debian/apt.h"
+#include "lab/cache.h"
+#include "lab/debian/debver.h"
+
+int pins_load(struct pins *ret, struct err *err)
+{
+	auto_free char *home = home_dir(err), *path = NULL;
+	auto_cleanup(buf) text = {0};
+	int r;
+
+	if (!home)
+		return err ? -err->code : -EIO;
+	path = path_join(home, "kernel-config/kernels.yml");
+	r = io_read_file(AT_FDCWD, path, YAML_MAX_BYTES, &text, err);
+	return r < 0 ? r : pins_parse(path, text.data, text.len, ret, err);
+}
+
+int kernels_lock_load(struct kernels_lock *ret, struct err *err)
+{
+	auto_free char *home = home_dir(err), *path = NULL;
+	auto_cleanup(buf) text = {0};
+	int r;
+
+	if (!home)
+		return err ? -err->code : -EIO;
+	path = path_join(home, "kernel-config/kernels.lock");
+	r = io_read_file(AT_FDCWD, path, YAML_MAX_BYTES, &text, err);
+	if (r == -ENOENT) {
+		*ret = (struct kernels_lock){0};
+		return 0;
+	}
+	return r < 0 ? r : kernels_lock_parse(path, text.data, text.len, ret, err);
+}
+
+char *pin_stamp(int64_t date)
+{
+	char text[32];
+	time_t now = time(NULL), midnight = now - now % 86400;
+	struct tm tm;
+
+	/* the day's start, so that pins of one day agree; unless the suite is younger than that */
+	gmtime_r(date < midnight ? &midnight : &now, &tm);
+	strftime(text, sizeof(text), "%Y%m%dT%H%M%SZ", &tm);
+	return xstrdup(text);
+}
+
+/* A kernel package of the suite: what we need to choose among them. */
+struct candidate {
+	struct deb deb;
+	struct strv depends;
+};
+struct candidates {
+	const char *suite, *stamp;
+	struct candidate *items;
+	size_t n;
+};
+
+static void candidates_deinit(struct candidates *c)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		deb_deinit(&c->items[i].deb);
+		strv_deinit(&c->items[i].depends);
+	}
+	free(c->items);
+}
+DEFINE_CLEANUP(candidates, candidates_deinit)
+
+int deb_from_stanza(const struct deb822 *s, const char *suite, const char *stamp, struct deb *ret,
+		    struct err *err)
+{
+	const char *name = deb822_get(s, "Package"), *version = deb822_get(s, "Version");
+	const char *path = deb822_get(s, "Filename"), *size = deb822_get(s, "Size");
+	const char *sha256 = deb822_get(s, "SHA256");
+	uint64_t bytes;
+
+	if (!name || !version || !path || !size || !sha256 ||
+	    str_to_u64(size, 1, INT64_MAX, &bytes) < 0)
+		return err_set(err, EBADMSG, "%s: the entry of package '%.80s' is incomplete",
+			       suite, name ? name : "?");
+	*ret = (struct deb){.name = xstrdup(name),
+			    .version = xstrdup(version),
+			    .suite = xstrdup(suite),
+			    .path = xstrdup(path),
+			    .sha256 = xstrdup(sha256),
+			    .size = bytes,
+			    .snapshot = xstrdup(stamp)};
+	return 0;
+}
+
+static int collect(void *data, const struct deb822 *s, struct err *err)
+{
+	struct candidates *c = data;
+	const char *name = deb822_get(s, "Package"), *depends = deb822_get(s, "Depends");
+	struct candidate *at;
+
+	if (!name || !str_starts(name, "linux-"))
+		return 0;
+	if (!str_starts(name, "linux-image-") && !str_starts(name, "linux-binary-") &&
+	    !str_starts(name, "linux-modules-") && !str_starts(name, "linux-base-"))
+		return 0;
+	c->items = xreallocarray(c->items, c->n + 1, sizeof(*c->items));
+	at = &c->items[c->n];
+	*at = (struct candidate){0};
+	if (deb_from_stanza(s, c->suite, c->stamp, &at->deb, err) < 0)
+		return err ? -err->code : -EIO;
+	c->n++;
+	if (depends)
+		deb822_depends(depends, &at->depends);
+	return 0;
+}
+
+static const struct candidate *find(const struct candidates *c, const char *name)
+{
+	const struct candidate *best = NULL;
+
+	for (size_t i = 0; i < c->n; i++)
+		if (str_eq(c->items[i].deb.name, name) &&
+		    (!best || debver_compare(c->items[i].deb.version, best->deb.version) > 0))
+			best = &c->items[i];
+	return best;
+}
+
+/* Is version ("6.18.15-1~bpo13+1") of the series ("6.18")? */
+static bool of_series(const char *version, const char *series)
+{
+	size_t n = strlen(series);
+
+	return str_starts(version, series) && (version[n] == '.' || version[n] == '-');
+}
+
+/* The newest image of the series: "linux-image-RELEASE" with -FLAVOUR-ARCH (or -ARCH) at its end.
+ */
+static const struct candidate *newest_image(const struct candidates *c, const struct pin *pin,
+					    enum arch arch)
+{
+	auto_free char *end = str_printf("-%s-%s", pin->flavour, arch_name(arch));
+	const struct candidate *best = NULL;
+
+	for (size_t i = 0; i < c->n; i++) {
+		const struct deb *deb = &c->items[i].deb;
+		const char *release = deb->name + strlen("linux-image-");
+
+		if (!str_starts(deb->name, "linux-image-") || !str_ends(deb->name, end))
+			continue;
+		/* not the metapackage linux-image-cloud-amd64 */
+		if (release[0] < '0' || release[0] > '9' || !of_series(deb->version, pin->series))
+			continue;
+		if (!best || debver_compare(deb->version, best->deb.version) > 0)
+			best = &c->items[i];
+	}
+	return best;
+}
+
+static void add_deb(struct lock_kernel *k, const struct deb *deb)
+{
+	k->debs = xreallocarray(k->debs, k->n_debs + 1, sizeof(*k->debs));
+	k->debs[k->n_debs++] = deb_copy(deb);
+}
+
+/*
+ * The image and the packages of the same release that it depends on: from 6.18 on
+ * linux-base-RELEASE (the configuration), from 6.19 on linux-binary-RELEASE and
+ * linux-modules-RELEASE too, and the image itself is empty: then it is left out.
+ */
+static void add_debs(const struct candidates *c, const struct candidate *image, const char *release,
+		     struct lock_kernel *k)
+{
+	auto_free char *end = str_printf("-%s", release);
+	bool split = false;
+
+	for (size_t i = 0; i < image->depends.n; i++) {
+		const char *name = image->depends.items[i];
+		const struct candidate *part = str_ends(name, end) ? find(c, name) : NULL;
+
+		if (!part)
+			continue;
+		split |= str_starts(name, "linux-binary-");
+		add_deb(k, &part->deb);
+	}
+	if (!split)
+		add_deb(k, &image->deb);
+}
+
+static int choose(const struct candidates *c, const struct pin *pin, enum arch arch,
+		  struct lock_kernel *ret, struct err *err)
+{
+	const struct candidate *image = newest_image(c, pin, arch), *debug;
+	auto_free char *debug_name = NULL;
+	const char *release;
+
+	if (!image)
+		return err_set(err, ENOENT, "pin %s: %s holds no linux-image of %s-%s for %s",
+			       pin->name, pin->suite, pin->series, pin->flavour, arch_name(arch));
+	release = image->deb.name + strlen("linux-image-");
+	*ret = (struct lock_kernel){
+		.name = xstrdup(pin->name),
+		.arch = arch,
+		.version = xstrndup(image->deb.version, strcspn(image->deb.version, "-")),
+		.release = xstrdup(release),
+	};
+	add_debs(c, image, release, ret);
+	debug_name = str_printf("%s-dbg", image->deb.name);
+	debug = find(c, debug_name);
+	if (debug)
+		ret->debug = deb_copy(&debug->deb);
+	return 0;
+}
+
+/* The same files: then the entry stays as it is, with the date it was pinned. */
+static bool is_same(const struct lock_kernel *a, const struct lock_kernel *b)
+{
+	if (a->n_debs != b->n_debs || !a->debug.sha256 != !b->debug.sha256)
+		return false;
+	for (size_t i = 0; i < a->n_debs; i++)
+		if (!str_eq(a->debs[i].sha256, b->debs[i].sha256) ||
+		    !str_eq(a->debs[i].path, b->debs[i].path))
+			return false;
+	return !a->debug.sha256 || str_eq(a->debug.sha256, b->debug.sha256);
+}
+
+/* All wanted pins of one suite and architecture: its index is read once. */
+static int pin_suite(const struct apt_suite *suite, enum arch arch, const struct pins *pins,
+		     const struct strv *names, struct kernels_lock *lock,
+		     kernel_progress_fn progress, kernel_pin_fn decided, void *data,
+		     struct err *err)
+{
+	auto_free char *stamp = pin_stamp(suite->date);
+	auto_cleanup(candidates) c = {.suite = suite->name, .stamp = stamp};
+	int r = apt_suite_packages(suite, arch, progress, data, collect, &c, err);
+
+	for (size_t i = 0; r == 0 && i < pins->n; i++) {
+		const struct pin *pin = &pins->items[i];
+		const struct lock_kernel *before = kernels_lock_find(lock, pin->name, arch);
+		auto_cleanup(lock_kernel) k = {0};
+
+		if (!str_eq(pin->suite, suite->name) || !strv_has(names, pin->name))
+			continue;
+		r = choose(&c, pin, arch, &k, err);
+		if (r < 0)
+			break;
+		decided(data, before, &k);
+		if (!before || !is_same(before, &k))
+			kernels_lock_put(lock, &k);
+	}
+	return r;
+}
+
+static int pin_all(const struct pins *pins, const struct strv *names, struct kernels_lock *lock,
+		   kernel_progress_fn progress, kernel_pin_fn decided, void *data, struct err *err)
+{
+	auto_cleanup(strv) suites = {0};
+
+	for (size_t i = 0; i < pins->n; i++)
+		if (strv_has(names, pins->items[i].name) &&
+		    !strv_has(&suites, pins->items[i].suite))
+			strv_add(&suites, pins->items[i].suite);
+	for (size_t i = 0; i < suites.n; i++) {
+		auto_cleanup(apt_suite) suite = {0};
+		int r = apt_suite_open(suites.items[i], &suite, err);
+
+		for (int arch = 0; r == 0 && arch < ARCH_COUNT; arch++)
+			r = pin_suite(&suite, arch, pins, names, lock, progress, decided, data,
+				      err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int kernel_pin(const struct strv *names, kernel_progress_fn progress, kernel_pin_fn decided,
+	       void *data, struct err *err)
+{
+	auto_free char *home = home_dir(err), *path = NULL;
+	auto_cleanup(kernels_lock) lock = {0};
+	auto_cleanup(pins) pins = {0};
+	auto_cleanup(buf) text = {0};
+	auto_free char *cache = home ? cache_dir("apt", err) : NULL, *lock_path = NULL;
+	auto_close int only_one = -1; /* reads, changes and replaces the lock at a time */
+	int r;
+
+	if (!cache)
+		return err ? -err->code : -EIO;
+	lock_path = path_join(cache, "pin.lock");
+	only_one = io_lock_file(lock_path, IO_LOCK_WAIT, err);
+	r = only_one < 0 ? only_one : pins_load(&pins, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < names->n; i++)
+		if (!pins_find(&pins, names->items[i]))
+			return kernel_unknown(names->items[i], &pins, err);
+	r = kernels_lock_load(&lock, err);
+	if (r == 0)
+		r = pin_all(&pins, names, &lock, progress, decided, data, err);
+	if (r < 0)
+		return r;
+	kernels_lock_print(&lock, &text);
+	path = path_join(home, "kernel-config/kernels.lock");
+	return io_write_atomic(AT_FDCWD, path, text.data, text.len, 0644, err);
+}

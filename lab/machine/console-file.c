@@ -1,0 +1,133 @@
+#include "lab/machine/console-file.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "jail/base/io.h"
+#include "lab/scenario/console.h"
+
+enum {
+	CHUNK = 64 << 10,
+	POLL_BUDGET = 4 << 20, /* of one look; what is beyond waits for the next one */
+	LINE_MAX_BYTES = 200,
+};
+
+int console_file_open(struct console_file *c, const char *dir, uint64_t limit, struct err *err)
+{
+	auto_free char *path = path_join(dir, "console.log");
+
+	*c = (struct console_file){.limit = limit, .freed = limit};
+	c->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (c->fd < 0)
+		return err_errno(err, "create %s", path);
+	return 0;
+}
+
+void console_file_close(struct console_file *c)
+{
+	cleanup_close(&c->fd);
+	c->fd = -1;
+	buf_deinit(&c->tail);
+}
+
+static void keep_tail(struct console_file *c, const char *data, size_t len)
+{
+	if (c->tail.len + len > 2 * CONSOLE_TAIL) {
+		size_t drop = c->tail.len + len - CONSOLE_TAIL;
+
+		if (drop > c->tail.len)
+			drop = c->tail.len;
+		memmove(c->tail.data, c->tail.data + drop, c->tail.len - drop);
+		c->tail.len -= drop;
+	}
+	buf_add(&c->tail, data, len);
+}
+
+/* Look for a panic in what is new and a line's length before it. */
+static void look_for_panic(struct console_file *c, size_t added)
+{
+	static const char over[] = "end Kernel panic";
+	size_t from = c->tail.len > added + 256 ? c->tail.len - added - 256 : 0;
+	const char *text = c->tail.data + from;
+	size_t len = c->tail.len - from;
+
+	if (!c->panic)
+		c->panic = console_has_panic(text, len);
+	if (!c->panic_over)
+		c->panic_over = memmem(text, len, over, sizeof(over) - 1) != NULL;
+}
+
+/* Give back what lies between the head and the newest bytes, in whole MiB. */
+static void free_middle(struct console_file *c)
+{
+	uint64_t end = c->size & ~((UINT64_C(1) << 20) - 1);
+
+	if (c->unbounded || c->size <= c->limit || end <= c->freed + (1 << 20))
+		return;
+	end -= 1 << 20;
+	if (end > c->freed && fallocate(c->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, c->freed,
+					end - c->freed) < 0)
+		c->unbounded = true;
+	c->freed = end > c->freed ? end : c->freed;
+}
+
+ssize_t console_file_poll(struct console_file *c, struct err *err)
+{
+	char chunk[CHUNK];
+	ssize_t n, came = 0;
+
+	while (came < POLL_BUDGET) {
+		n = pread(c->fd, chunk, sizeof(chunk), (off_t)c->size);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno(err, "read console.log");
+		if (n == 0)
+			break;
+		c->size += n;
+		came += n;
+		keep_tail(c, chunk, n);
+		look_for_panic(c, n);
+	}
+	free_middle(c);
+	return came;
+}
+
+char *console_file_last_line(const struct console_file *c)
+{
+	const char *text = c->tail.data;
+	auto_cleanup(buf) line = {0};
+	size_t end = c->tail.len, start;
+
+	while (end && strchr(" \t\r\n", text[end - 1]) && text[end - 1])
+		end--;
+	for (start = end; start && text[start - 1] != '\n'; start--)
+		;
+	if (start == end)
+		return NULL;
+	str_printable(&line, text + start, end - start, LINE_MAX_BYTES, false);
+	return take_ptr(line.data);
+}
+
+int console_file_finish(struct console_file *c, struct stream *ret, struct err *err)
+{
+	auto_free char *said = NULL;
+	size_t tail = c->tail.len < CONSOLE_TAIL ? c->tail.len : CONSOLE_TAIL;
+	int r = 0;
+
+	*ret = (struct stream){.seen = c->size, .kept = c->size};
+	if (c->size <= c->limit + CONSOLE_TAIL)
+		return 0;
+	said = str_printf("\n[%" PRIu64 " bytes left out here]\n", c->size - c->limit - tail);
+	if (ftruncate(c->fd, (off_t)c->limit) < 0 || lseek(c->fd, 0, SEEK_END) < 0)
+		return err_errno(err, "cut console.log");
+	r = io_write_all(c->fd, said, strlen(said));
+	if (r == 0)
+		r = io_write_all(c->fd, c->tail.data + c->tail.len - tail, tail);
+	if (r < 0)
+		return err_set(err, -r, "write console.log: %s", strerror(-r));
+	ret->kept = c->limit + tail;
+	return 0;
+}

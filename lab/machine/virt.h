@@ -1,0 +1,48 @@
+/*
+ * virt.h - virtual machines by libvirt. The only file that speaks libvirt.
+ *
+ * uri NULL: the embedded driver (qemu:///embed) with its root in a short private folder
+ * (virt-root.h); needs no daemon and no root. One process per root: a second lab gets a root of its
+ * own. Any other URI is libvirt's, and must be of this host: consoles and channels are files here.
+ * Machines started here end with the connection (VIR_DOMAIN_START_AUTODESTROY), and under the
+ * embedded driver with the process, however it dies (guardian.h).
+ * Thread-safe after virt_open().
+ */
+#ifndef LAB_VIRT_H
+#define LAB_VIRT_H
+
+#include "jail/base/err.h"
+#include "lab/machine/domain-xml.h"
+
+struct virt;
+struct virt_machine;
+
+/* -ENOENT when libvirt has no such driver (the text says what to install), else what went wrong. */
+int virt_open(const char *uri, struct virt **ret, struct err *err);
+void virt_close(struct virt *v); /* NULL is fine; ends what still runs */
+/* A short folder (for sockets) that this connection owns and empties. */
+const char *virt_run_dir(const struct virt *v);
+/* "QEMU 7.2.22, libvirt 9.0.0, qemu:///embed" for run.json. */
+const char *virt_describe(const struct virt *v);
+
+int virt_start(struct virt *v, const struct machine_spec *spec, struct virt_machine **ret,
+	       struct err *err);
+
+enum virt_state { VIRT_RUNNING, VIRT_PAUSED, VIRT_CRASHED, VIRT_OFF };
+/* Kept current by libvirt's events: a cheap read. */
+enum virt_state virt_machine_state(struct virt_machine *m);
+/* Off, and not because the guest powered off or rebooted: QEMU died or was killed. */
+bool virt_machine_died(struct virt_machine *m);
+/*
+ * The last line QEMU itself wrote to its log, printable and allocated; NULL: none, or its log is not
+ * ours to read (another URI).
+ */
+char *virt_machine_last_words(struct virt_machine *m);
+/* A descriptor that becomes readable when the state changes (eventfd; read it to clear). */
+int virt_machine_event_fd(struct virt_machine *m);
+/* QEMU's pid, or -1 when it is not on this host. */
+pid_t virt_machine_pid(struct virt_machine *m);
+/* End it (at once; a machine that is gone already is fine) and free m. */
+void virt_machine_destroy(struct virt_machine *m);
+
+#endif

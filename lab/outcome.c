@@ -1,9 +1,0 @@
-#include "lab/outcome.h"
-
-void outcome_deinit(struct outcome *o)
-{
-	free(o->detail);
-	free(o->release);
-	strv_deinit(&o->notes);
-	*o = (struct outcome){0};
-}

@@ -1,0 +1,291 @@
+#include "lab/run/report.h"
+
+#include <string.h>
+
+enum { CELL_WIDTH = 13 };
+
+static const struct {
+	const char *word, *past, *colour;
+} words[VERDICT_COUNT] = {
+	[VERDICT_PASS] = {"pass", "passed", "32"},	[VERDICT_FAIL] = {"FAIL", "failed", "1;31"},
+	[VERDICT_CRASH] = {"CRASH", "crashed", "1;31"}, [VERDICT_HANG] = {"HANG", "hung", "1;31"},
+	[VERDICT_LOST] = {"LOST", "lost", "1;35"},	[VERDICT_SKIP] = {"skip", "skipped", "2"},
+};
+
+void report_verdict(struct buf *out, enum verdict v, bool colour)
+{
+	if (colour)
+		buf_addf(out, "\033[%sm%s\033[0m", words[v].colour, words[v].word);
+	else
+		buf_adds(out, words[v].word);
+}
+
+void report_count(const struct run_record *r, struct totals *ret)
+{
+	*ret = (struct totals){.missing = r->missing};
+	for (size_t i = 0; i < r->n; i++)
+		ret->verdict[r->results[i].verdict]++;
+}
+
+void report_totals(struct buf *out, const struct totals *t)
+{
+	buf_addf(out, "%u passed, %u failed", t->verdict[VERDICT_PASS], t->verdict[VERDICT_FAIL]);
+	for (int v = VERDICT_FAIL + 1; v < VERDICT_COUNT; v++)
+		if (t->verdict[v])
+			buf_addf(out, ", %u %s", t->verdict[v], words[v].past);
+	if (t->missing)
+		buf_addf(out, ", %u not run", t->missing);
+}
+
+int report_exit_code(const struct totals *t)
+{
+	if (t->verdict[VERDICT_FAIL] || t->verdict[VERDICT_CRASH] || t->verdict[VERDICT_HANG])
+		return 1;
+	return t->verdict[VERDICT_LOST] || t->missing ? 3 : 0;
+}
+
+/* --- the table --- */
+
+/* Of the results with this scenario and column: how many, how many passed, the worst, its time. */
+struct summary {
+	unsigned int n, passed;
+	const struct result *worst;
+};
+
+static bool in_column(const struct result *a, const struct result *b)
+{
+	return a->arch == b->arch && str_eq(a->kernel, b->kernel);
+}
+
+static int severity(enum verdict v)
+{
+	return v == VERDICT_PASS ? 0 : v == VERDICT_SKIP ? 1 : 10 - (int)v;
+}
+
+static struct summary summarize(const struct run_record *r, const char *scenario,
+				const struct result *column)
+{
+	struct summary s = {0};
+
+	for (size_t i = 0; i < r->n; i++) {
+		const struct result *x = &r->results[i];
+
+		if (!in_column(x, column) || !str_eq(x->scenario, scenario))
+			continue;
+		s.n++;
+		s.passed += x->verdict == VERDICT_PASS;
+		if (!s.worst || severity(x->verdict) > severity(s.worst->verdict))
+			s.worst = x;
+	}
+	return s;
+}
+
+static void pad(struct buf *out, size_t shown, size_t width)
+{
+	buf_addf(out, "%*s", shown < width ? (int)(width - shown) : 1, "");
+}
+
+static void table_cell(struct buf *out, const struct summary *s, bool last, bool colour)
+{
+	auto_cleanup(buf) rest = {0};
+
+	if (!s->worst) {
+		buf_adds(out, "-");
+		if (!last)
+			pad(out, 1, CELL_WIDTH);
+		return;
+	}
+	if (s->n > 1)
+		buf_addf(&rest, " %u/%u", s->passed, s->n);
+	else if (s->worst->total_ms >= 0 && s->worst->verdict != VERDICT_SKIP)
+		buf_addf(&rest, " %.1fs", s->worst->total_ms / 1e3);
+	report_verdict(out, s->worst->verdict, colour);
+	buf_adds(out, rest.data ? rest.data : "");
+	if (!last)
+		pad(out, strlen(words[s->worst->verdict].word) + rest.len, CELL_WIDTH);
+}
+
+/* The distinct columns (first result of each) or scenario names, in order of appearance. */
+static size_t distinct_columns(const struct run_record *r, const struct result **ret)
+{
+	size_t n = 0, k;
+
+	for (size_t i = 0; i < r->n; i++) {
+		for (k = 0; k < n && !in_column(ret[k], &r->results[i]); k++)
+			;
+		if (k == n)
+			ret[n++] = &r->results[i];
+	}
+	return n;
+}
+
+static size_t distinct_scenarios(const struct run_record *r, const char **ret)
+{
+	size_t n = 0, k;
+
+	for (size_t i = 0; i < r->n; i++) {
+		for (k = 0; k < n && !str_eq(ret[k], r->results[i].scenario); k++)
+			;
+		if (k == n)
+			ret[n++] = r->results[i].scenario;
+	}
+	return n;
+}
+
+static void table_block(struct buf *out, const struct run_record *r, const char **scenarios,
+			size_t n_scenarios, const struct result **columns, size_t n_columns,
+			size_t name_width, bool colour)
+{
+	buf_adds(out, "  scenario");
+	pad(out, strlen("scenario"), name_width);
+	for (size_t c = 0; c < n_columns; c++) {
+		auto_free char *title =
+			str_printf("%s %s", columns[c]->kernel, arch_name(columns[c]->arch));
+
+		buf_adds(out, title);
+		if (c + 1 < n_columns)
+			pad(out, strlen(title), CELL_WIDTH);
+	}
+	buf_adds(out, "\n");
+	for (size_t i = 0; i < n_scenarios; i++) {
+		buf_addf(out, "  %s", scenarios[i]);
+		pad(out, strlen(scenarios[i]), name_width);
+		for (size_t c = 0; c < n_columns; c++) {
+			struct summary s = summarize(r, scenarios[i], columns[c]);
+
+			table_cell(out, &s, c + 1 == n_columns, colour);
+		}
+		buf_adds(out, "\n");
+	}
+	buf_adds(out, "\n");
+}
+
+static void table(struct buf *out, const struct run_record *r, const struct report_style *style)
+{
+	auto_free const struct result **columns = xcalloc(r->n, sizeof(*columns));
+	auto_free const char **scenarios = xcalloc(r->n, sizeof(*scenarios));
+	size_t n_columns = distinct_columns(r, columns),
+	       n_scenarios = distinct_scenarios(r, scenarios);
+	size_t name_width = strlen("scenario") + 2, fit;
+
+	for (size_t i = 0; i < n_scenarios; i++)
+		if (strlen(scenarios[i]) + 2 > name_width)
+			name_width = strlen(scenarios[i]) + 2;
+	fit = style->width > name_width + CELL_WIDTH ? (style->width - name_width) / CELL_WIDTH : 1;
+	for (size_t c = 0; c < n_columns; c += fit)
+		table_block(out, r, scenarios, n_scenarios, columns + c,
+			    n_columns - c < fit ? n_columns - c : fit, name_width, style->colour);
+}
+
+/* --- what is above and below it --- */
+
+static void header(struct buf *out, const struct run_record *r)
+{
+	auto_free const struct result **columns = xcalloc(r->n, sizeof(*columns));
+	size_t n = distinct_columns(r, columns);
+	auto_cleanup(strv) accelerators = {0};
+
+	for (size_t i = 0; i < n; i++) {
+		buf_addf(out, "%s%s %s", i ? " · " : "", columns[i]->version,
+			 arch_name(columns[i]->arch));
+		if (*columns[i]->accelerator && !strv_has(&accelerators, columns[i]->accelerator))
+			strv_add(&accelerators, columns[i]->accelerator);
+	}
+	for (size_t i = 0; i < accelerators.n; i++)
+		buf_addf(out, "%s%s", i ? " · " : "    ", accelerators.items[i]);
+	buf_adds(out, "\n\n");
+}
+
+static bool unsuccessful(const struct result *x)
+{
+	return x->verdict != VERDICT_PASS && x->verdict != VERDICT_SKIP;
+}
+
+static void failure(struct buf *out, const struct run_record *r, const struct result *x,
+		    bool colour)
+{
+	report_verdict(out, x->verdict, colour);
+	buf_addf(out, " %s on %s %s: %s\n", x->scenario, x->kernel, arch_name(x->arch),
+		 x->reasons.n ? x->reasons.items[0] : "no reason was kept");
+	for (size_t i = 1; i < x->reasons.n; i++)
+		buf_addf(out, "     %s\n", x->reasons.items[i]);
+	for (size_t i = 0; i < x->notes.n; i++)
+		buf_addf(out, "     note: %s\n", x->notes.items[i]);
+	buf_addf(out, "     %s/%s/\n", r->dir, x->dir);
+	buf_addf(out, "     again: lab run --kernel %s --arch %s %s\n\n", x->kernel,
+		 arch_name(x->arch), x->path);
+}
+
+/* Skips and notes repeat across kernels: one line for each scenario and text, with the count. */
+static void remark(struct buf *out, struct strv *seen, const struct run_record *r, size_t first,
+		   const char *word, const char *text)
+{
+	const struct result *x = &r->results[first];
+	auto_free char *key = str_printf("%s %s: %s", word, x->scenario, text);
+	unsigned int n = 0;
+
+	if (strv_has(seen, key))
+		return;
+	strv_add(seen, key);
+	for (size_t i = first; i < r->n; i++) {
+		const struct result *y = &r->results[i];
+
+		if (str_eq(y->scenario, x->scenario) &&
+		    (strv_has(&y->notes, text) || strv_has(&y->reasons, text)))
+			n++;
+	}
+	buf_addf(out, "%s %s on ", word, x->scenario);
+	if (n > 1)
+		buf_addf(out, "%u kernels", n);
+	else
+		buf_addf(out, "%s %s", x->kernel, arch_name(x->arch));
+	buf_addf(out, ": %s\n", text);
+}
+
+static void remarks(struct buf *out, const struct run_record *r)
+{
+	auto_cleanup(strv) seen = {0};
+
+	for (size_t i = 0; i < r->n; i++) {
+		const struct result *x = &r->results[i];
+
+		if (x->verdict == VERDICT_SKIP && x->reasons.n)
+			remark(out, &seen, r, i, "skip", x->reasons.items[0]);
+		for (size_t k = 0; !unsuccessful(x) && k < x->notes.n; k++)
+			remark(out, &seen, r, i, "note", x->notes.items[k]);
+	}
+	if (seen.n)
+		buf_adds(out, "\n");
+}
+
+void report_text(struct buf *out, const struct run_record *r, const struct report_style *style)
+{
+	int64_t wall_ms = json_integer_value(json_object_get(r->json, "wall_ms"));
+	struct totals t;
+
+	report_count(r, &t);
+	if (r->n) {
+		header(out, r);
+		table(out, r, style);
+	}
+	for (size_t i = 0; i < r->n; i++)
+		if (unsuccessful(&r->results[i]))
+			failure(out, r, &r->results[i], style->colour);
+	remarks(out, r);
+	report_totals(out, &t);
+	if (wall_ms > 0)
+		buf_addf(out, " in %.*f s", wall_ms < 10000 ? 1 : 0, wall_ms / 1e3);
+	buf_addf(out, "    %s/\n", r->dir);
+}
+
+json_t *report_json(const struct run_record *r)
+{
+	json_t *j = json_deep_copy(r->json), *results = json_array();
+
+	for (size_t i = 0; i < r->n; i++)
+		json_array_append_new(results, result_json(&r->results[i]));
+	json_object_set_new(j, "dir", json_string(r->dir));
+	json_object_set_new(j, "missing", json_integer(r->missing));
+	json_object_set_new(j, "results", results);
+	return j;
+}

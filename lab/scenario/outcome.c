@@ -1,0 +1,9 @@
+#include "lab/scenario/outcome.h"
+
+void outcome_deinit(struct outcome *o)
+{
+	free(o->detail);
+	free(o->release);
+	strv_deinit(&o->notes);
+	*o = (struct outcome){0};
+}

@@ -1,0 +1,355 @@
+#include "lab/scenario/verdict.h"
+
+#include <regex.h>
+#include <signal.h>
+#include <string.h>
+
+#include "lab/scenario/console.h"
+
+enum { QUOTE_MAX = 120, REGEX_LINE_MAX = 64 << 10 };
+
+static const char *const names[VERDICT_COUNT] = {
+	[VERDICT_PASS] = "pass", [VERDICT_FAIL] = "fail", [VERDICT_CRASH] = "crash",
+	[VERDICT_HANG] = "hang", [VERDICT_LOST] = "lost", [VERDICT_SKIP] = "skip",
+};
+
+const char *verdict_name(enum verdict v)
+{
+	return names[v];
+}
+
+int verdict_parse(const char *name)
+{
+	for (int v = 0; v < VERDICT_COUNT; v++)
+		if (str_eq(names[v], name))
+			return v;
+	return -EINVAL;
+}
+
+/* --- texts --- */
+
+static bool line_matches(const regex_t *re, const char *line, size_t len)
+{
+	regmatch_t whole = {.rm_so = 0, .rm_eo = len < REGEX_LINE_MAX ? len : REGEX_LINE_MAX};
+
+	return regexec(re, line, 1, &whole, REG_STARTEND) == 0;
+}
+
+static bool occurs(const struct match *m, struct evidence_text text)
+{
+	bool found = false;
+	regex_t re;
+
+	if (!m->regex)
+		return text.len && memmem(text.data, text.len, m->text, strlen(m->text));
+	if (regcomp(&re, m->text, REG_EXTENDED))
+		return false; /* scenario_parse() has compiled it before */
+	for (size_t at = 0; at < text.len && !found;) {
+		const char *line = text.data + at;
+		const char *end = memchr(line, '\n', text.len - at);
+		size_t len = end ? (size_t)(end - line) : text.len - at;
+
+		found = line_matches(&re, line, len && line[len - 1] == '\r' ? len - 1 : len);
+		at += len + 1;
+	}
+	regfree(&re);
+	return found;
+}
+
+static void add_quoted(struct buf *out, const char *text, size_t len)
+{
+	buf_adds(out, "\"");
+	str_printable(out, text, len, QUOTE_MAX, false);
+	buf_adds(out, "\"");
+}
+
+static void add_first_line(struct buf *out, struct evidence_text text)
+{
+	size_t start = 0, end;
+
+	while (start + 1 < text.len && (text.data[start] == '\n' || text.data[start] == '\r'))
+		start++;
+	for (end = start; end < text.len && text.data[end] != '\n' && text.data[end] != '\r';)
+		end++;
+	add_quoted(out, text.data + start, end - start);
+}
+
+static void add_match(struct buf *out, const struct match *m)
+{
+	if (m->regex) {
+		buf_adds(out, "/");
+		str_printable(out, m->text, strlen(m->text), QUOTE_MAX, false);
+		buf_adds(out, "/");
+	} else {
+		add_quoted(out, m->text, strlen(m->text));
+	}
+}
+
+static void take_reason(struct judgement *j, struct buf *line)
+{
+	strv_add(&j->reasons, line->data);
+	buf_reset(line);
+}
+
+/* what: "stdout"; cut: how much of it was kept, NULL when all. begins: worth quoting its start. */
+static void check_text(struct judgement *j, const char *what, const struct matches *want,
+		       struct evidence_text text, const struct stream *cut, bool begins)
+{
+	for (size_t i = 0; i < want->n; i++) {
+		const struct match *m = &want->items[i];
+		auto_cleanup(buf) line = {0};
+
+		if (occurs(m, text) != m->negate)
+			continue;
+		str_printable(&line, what, strlen(what), QUOTE_MAX, false);
+		if (m->negate) {
+			buf_adds(&line, " has ");
+			add_match(&line, m);
+			buf_adds(&line, ", which it must not");
+		} else if (!text.len) {
+			buf_adds(&line, " is empty, expected ");
+			add_match(&line, m);
+		} else {
+			buf_adds(&line, " lacks ");
+			add_match(&line, m);
+			if (cut && cut->seen > cut->kept)
+				buf_addf(&line, "; it was cut: %llu of %llu bytes were kept",
+					 (unsigned long long)cut->kept,
+					 (unsigned long long)cut->seen);
+			if (begins) {
+				buf_adds(&line, " (it begins: ");
+				add_first_line(&line, text);
+				buf_adds(&line, ")");
+			}
+		}
+		take_reason(j, &line);
+	}
+}
+
+static void check_files(struct judgement *j, const struct expect *e,
+			const struct evidence_file *files, size_t n_files)
+{
+	for (size_t i = 0; i < e->n_files; i++) {
+		const struct expect_file *want = &e->files[i];
+		const struct evidence_file *has = NULL;
+
+		for (size_t k = 0; k < n_files && !has; k++)
+			if (str_eq(files[k].path, want->path))
+				has = &files[k];
+		if (want->absent && has)
+			strv_addf(&j->reasons, "file %s is there, expected absent", want->path);
+		else if (!want->absent && !has)
+			strv_addf(&j->reasons, "file %s is not there", want->path);
+		else if (has)
+			check_text(j, want->path, &want->content, has->content, NULL, true);
+	}
+}
+
+/* The last line of stderr often says why the exit code is another one. */
+static void add_last_line(struct judgement *j, struct evidence_text text)
+{
+	auto_cleanup(buf) line = {0};
+	size_t end = text.len, start;
+
+	while (end && (text.data[end - 1] == '\n' || text.data[end - 1] == '\r'))
+		end--;
+	for (start = end; start && text.data[start - 1] != '\n';)
+		start--;
+	if (start == end)
+		return;
+	buf_adds(&line, "stderr ends: ");
+	add_quoted(&line, text.data + start, end - start);
+	take_reason(j, &line);
+}
+
+/* --- how it ended --- */
+
+static void add_signal(struct buf *out, int sig)
+{
+	const char *name = sig > 0 ? sigabbrev_np(sig) : NULL;
+
+	if (name)
+		buf_addf(out, "SIG%s", name);
+	else
+		buf_addf(out, "signal %d", sig);
+}
+
+static void add_ending(struct buf *out, const struct outcome *o)
+{
+	if (o->signal) {
+		buf_adds(out, "ended by ");
+		add_signal(out, o->signal);
+	} else {
+		buf_addf(out, "exit %d", o->exit_code);
+	}
+}
+
+/* A shell, and jail, report the signal that ended their child as 128+n. */
+static bool ended_by(const struct outcome *o, int sig)
+{
+	return o->signal == sig || (!o->signal && o->exit_code == 128 + sig);
+}
+
+static void check_exit(struct judgement *j, const struct expect *e, const struct outcome *o,
+		       struct evidence_text errtext)
+{
+	auto_cleanup(buf) line = {0};
+
+	if (e->signal ? ended_by(o, e->signal)
+		      : e->exit_code < 0 || (!o->signal && o->exit_code == e->exit_code))
+		return;
+	add_ending(&line, o);
+	buf_adds(&line, ", expected ");
+	if (e->signal)
+		add_signal(&line, e->signal);
+	else
+		buf_addf(&line, o->signal ? "exit %d" : "%d", e->exit_code);
+	take_reason(j, &line);
+	if (!e->err.n)
+		add_last_line(j, errtext);
+}
+
+enum how { HOW_EXIT, HOW_CRASH, HOW_HANG, HOW_LOST };
+
+/*
+ * A report on the console outweighs what came after it, unless the guest never worked. A report of
+ * time (RCU stall, hung task) is what a hang looks like.
+ */
+static enum how how_ended(const struct outcome *o, const struct crash *crash)
+{
+	switch (o->ending) {
+	case END_PANIC:
+		return HOW_CRASH;
+	case END_EXITED:
+		return crash ? HOW_CRASH : HOW_EXIT;
+	case END_TIMEOUT:
+	case END_HUNG:
+		return crash && !crash->stall ? HOW_CRASH : HOW_HANG;
+	case END_GONE:
+	case END_BROKEN:
+		return crash && crash->fatal ? HOW_CRASH : HOW_LOST;
+	case END_NO_BOOT:
+		break;
+	}
+	return HOW_LOST;
+}
+
+static const char *default_detail(enum ending ending)
+{
+	switch (ending) {
+	case END_TIMEOUT:
+		return "the payload did not end in time";
+	case END_HUNG:
+		return "the guest made no progress";
+	case END_GONE:
+		return "the machine went away";
+	case END_NO_BOOT:
+		return "the guest did not boot";
+	default:
+		return "the guest's agent failed";
+	}
+}
+
+static void add_expected_crash(struct buf *line, const struct expect *e)
+{
+	buf_adds(line, "expected a crash");
+	for (size_t i = 0; i < e->crash.n; i++) {
+		buf_adds(line, e->crash.items[i].negate ? " other than " : " ");
+		add_match(line, &e->crash.items[i]);
+	}
+}
+
+static bool title_matches(const struct expect *e, const char *title)
+{
+	struct evidence_text text = {title, title ? strlen(title) : 0};
+
+	if (!e->crash.n || !title)
+		return false;
+	for (size_t i = 0; i < e->crash.n; i++)
+		if (occurs(&e->crash.items[i], text) == e->crash.items[i].negate)
+			return false;
+	return true;
+}
+
+/* Not an exit, and not the end that was expected: the verdict says what it was. */
+static void judge_other_end(struct judgement *j, const struct expect *e, const struct outcome *o,
+			    enum how how)
+{
+	auto_cleanup(buf) line = {0};
+
+	j->verdict = how == HOW_CRASH  ? VERDICT_CRASH
+		     : how == HOW_HANG ? VERDICT_HANG
+				       : VERDICT_LOST;
+	if (how == HOW_CRASH)
+		buf_adds(&line, j->crash_title);
+	else
+		buf_adds(&line, o->detail ? o->detail : default_detail(o->ending));
+	take_reason(j, &line);
+	if (how == HOW_LOST || how == HOW_HANG) {
+		if (j->crash_title) {
+			buf_addf(&line, "console: %s", j->crash_title);
+			take_reason(j, &line);
+		}
+	}
+	if (how != HOW_LOST && e->crash.n) {
+		add_expected_crash(&line, e);
+		take_reason(j, &line);
+	} else if (how == HOW_CRASH && e->hang) {
+		strv_add(&j->reasons, "expected a hang");
+	}
+}
+
+/* It exited though a crash or a hang should have come. */
+static void add_missed_end(struct judgement *j, const struct expect *e, const struct outcome *o)
+{
+	auto_cleanup(buf) line = {0};
+
+	add_ending(&line, o);
+	buf_adds(&line, ", ");
+	if (e->hang)
+		buf_adds(&line, "expected a hang");
+	else
+		add_expected_crash(&line, e);
+	take_reason(j, &line);
+}
+
+void verdict_judge(const struct expect *expect, const struct outcome *outcome,
+		   struct evidence_text out, struct evidence_text errtext,
+		   struct evidence_text console, const struct evidence_file *files, size_t n_files,
+		   struct judgement *ret)
+{
+	static const struct expect plain = {.exit_code = 0};
+	const struct expect *e = expect ? expect : &plain;
+	struct judgement j = {.verdict = VERDICT_PASS};
+	struct crash crash = {0};
+	bool found = console_find_crash(console.data, console.len, &crash);
+	enum how how = how_ended(outcome, found ? &crash : NULL);
+
+	j.crash_title = found ? crash.title : NULL;
+	if (outcome->ending == END_PANIC && !found)
+		j.crash_title = xstrdup("kernel panic");
+	if (how == HOW_EXIT && (e->hang || e->crash.n)) {
+		add_missed_end(&j, e, outcome);
+	} else if (how == HOW_EXIT) {
+		check_exit(&j, e, outcome, errtext);
+	} else if (how == HOW_LOST ||
+		   !(title_matches(e, j.crash_title) || (how == HOW_HANG && e->hang))) {
+		judge_other_end(&j, e, outcome, how);
+		*ret = j;
+		return;
+	}
+	check_text(&j, "stdout", &e->out, out, &outcome->out, true);
+	check_text(&j, "stderr", &e->err, errtext, &outcome->err, true);
+	check_text(&j, "console", &e->console, console, &outcome->console, false);
+	check_files(&j, e, files, n_files);
+	if (j.reasons.n)
+		j.verdict = VERDICT_FAIL;
+	*ret = j;
+}
+
+void judgement_deinit(struct judgement *j)
+{
+	strv_deinit(&j->reasons);
+	free(j->crash_title);
+	*j = (struct judgement){0};
+}
