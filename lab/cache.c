@@ -7,7 +7,8 @@
 
 char *cache_dir(const char *sub, struct err *err)
 {
-	const char *lab = getenv("LAB_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	const char *lab = getenv("LAB_CACHE"), *xdg = getenv("XDG_CACHE_HOME"),
+		   *home = getenv("HOME");
 	auto_free char *base = NULL;
 	char *dir;
 
@@ -18,7 +19,8 @@ char *cache_dir(const char *sub, struct err *err)
 	else if (home && *home)
 		base = path_join(home, ".cache/jail-lab");
 	if (!base || base[0] != '/') {
-		err_set(err, EINVAL, "no folder for the cache: set LAB_CACHE (an absolute path) or HOME");
+		err_set(err, EINVAL,
+			"no folder for the cache: set LAB_CACHE (an absolute path) or HOME");
 		return NULL;
 	}
 	dir = sub ? path_join(base, sub) : xstrdup(base);
@@ -66,7 +68,9 @@ char *home_dir(struct err *err)
 		if (real)
 			return real;
 	}
-	err_set(err, ENOENT, "the project's files (kernel-config/, vm/) are not beside %s: set LAB_HOME to the folder that holds them",
+	err_set(err, ENOENT,
+		"the project's files (kernel-config/, vm/) are not beside %s: set LAB_HOME to the "
+		"folder that holds them",
 		dir);
 	return NULL;
 }
@@ -85,6 +89,7 @@ char *home_guest_program(const char *arch, const char *name, struct err *err)
 	installed = str_printf("%s/guest/%s/%s", home, arch, name);
 	if (io_exists(installed))
 		return take_ptr(installed);
-	err_set(err, ENOENT, "the guest program '%s' for %s is not built: run 'make guest'", name, arch);
+	err_set(err, ENOENT, "the guest program '%s' for %s is not built: run 'make guest'", name,
+		arch);
 	return NULL;
 }

@@ -15,7 +15,8 @@
 #include "jail/base/err.h"
 #include "jail/base/str.h"
 
-/* The folder (created when needed), allocated. sub may be NULL or like "kernels". NULL on failure. */
+/* The folder (created when needed), allocated. sub may be NULL or like "kernels". NULL on failure.
+ */
 char *cache_dir(const char *sub, struct err *err);
 
 /*

@@ -6,9 +6,9 @@
 #include <sys/statvfs.h>
 
 #include "jail/base/io.h"
-#include "lab/machine/accel.h"
 #include "lab/cache.h"
 #include "lab/cmd.h"
+#include "lab/machine/accel.h"
 #include "lab/machine/qemu.h"
 
 struct doctor_args {

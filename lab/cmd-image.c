@@ -73,7 +73,10 @@ int cmd_image(int argc, char **argv)
 		const char *name;
 		int (*fn)(const struct image_build_args *args);
 	} verbs[] = {
-		{"list", verb_list}, {"build", image_build_command}, {"pin", verb_pin}, {"rm", verb_rm},
+		{"list", verb_list},
+		{"build", image_build_command},
+		{"pin", verb_pin},
+		{"rm", verb_rm},
 	};
 	struct image_build_args args = {0};
 	struct err err = {0};

@@ -31,7 +31,8 @@ static const struct command {
 static void usage(FILE *to)
 {
 	fputs("Usage: lab COMMAND [options] ...\n\n"
-	      "The same scenario, on every kernel and both architectures, with the evidence kept.\n\n",
+	      "The same scenario, on every kernel and both architectures, with the evidence "
+	      "kept.\n\n",
 	      to);
 	for (size_t i = 0; i < array_len(commands); i++)
 		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);

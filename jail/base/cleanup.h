@@ -1,8 +1,8 @@
 /*
  * cleanup.h - resources that end with their scope.
  *
- * Initialise at declaration (`auto_close int fd = -1;`, `auto_free char *s = NULL;`); hand over with
- * take_fd()/take_ptr(). All cleanups leave errno alone and accept the empty value.
+ * Initialise at declaration (`auto_close int fd = -1;`, `auto_free char *s = NULL;`); hand over
+ * with take_fd()/take_ptr(). All cleanups leave errno alone and accept the empty value.
  * DEFINE_CLEANUP(type, fn) next to a type gives it `auto_cleanup(type)`: fn(type *) runs at the end
  * of the scope. ("unused" is for clang, which does not count the cleanup as a use.)
  */
@@ -17,12 +17,12 @@
 
 #define auto_cleanup(type) __attribute__((cleanup(cleanup_##type), unused)) struct type
 
-#define DEFINE_CLEANUP(type, fn)                                                                   \
-	static inline void cleanup_##type(struct type *p)                                          \
-	{                                                                                          \
-		int saved = errno;                                                                 \
-		fn(p);                                                                             \
-		errno = saved;                                                                     \
+#define DEFINE_CLEANUP(type, fn)                          \
+	static inline void cleanup_##type(struct type *p) \
+	{                                                 \
+		int saved = errno;                        \
+		fn(p);                                    \
+		errno = saved;                            \
 	}
 
 static inline void cleanup_free(void *p)
@@ -65,11 +65,11 @@ static inline void cleanup_closedir(DIR **d)
 #define auto_fclose __attribute__((cleanup(cleanup_fclose), unused))
 #define auto_closedir __attribute__((cleanup(cleanup_closedir), unused))
 
-#define take_ptr(p)                                                                                \
-	({                                                                                         \
-		__typeof__(p) taken = (p);                                                         \
-		(p) = NULL;                                                                        \
-		taken;                                                                             \
+#define take_ptr(p)                        \
+	({                                 \
+		__typeof__(p) taken = (p); \
+		(p) = NULL;                \
+		taken;                     \
 	})
 
 static inline int take_fd_from(int *fd)

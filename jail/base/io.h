@@ -11,12 +11,14 @@
 #include "jail/base/err.h"
 #include "jail/base/str.h"
 
-/* Read a whole file of at most max bytes (larger: -EFBIG) and append it to out. dirfd may be AT_FDCWD. */
+/* Read a whole file of at most max bytes (larger: -EFBIG) and append it to out. dirfd may be
+ * AT_FDCWD. */
 int io_read_file(int dirfd, const char *path, size_t max, struct buf *out, struct err *err);
 /* Read fd to its end, at most max bytes (more: -EFBIG), retrying EINTR. */
 int io_read_fd(int fd, size_t max, struct buf *out, struct err *err);
 
-/* Write all of data, retrying EINTR and short writes. Returns 0 or -errno (no text: the caller knows the object). */
+/* Write all of data, retrying EINTR and short writes. Returns 0 or -errno (no text: the caller
+ * knows the object). */
 int io_write_all(int fd, const void *data, size_t len);
 
 /*
@@ -36,7 +38,8 @@ bool io_exists(const char *path);
 
 /* A lock that excludes other processes, held until the descriptor is closed (flock(2)). */
 enum io_lock { IO_LOCK_WAIT, IO_LOCK_TRY };
-/* Returns the descriptor, -EWOULDBLOCK when IO_LOCK_TRY finds it held, or another negative errno. */
+/* Returns the descriptor, -EWOULDBLOCK when IO_LOCK_TRY finds it held, or another negative errno.
+ */
 int io_lock_file(const char *path, enum io_lock how, struct err *err);
 
 /* Milliseconds of CLOCK_MONOTONIC. */

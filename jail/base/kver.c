@@ -78,9 +78,10 @@ int kver_range_parse(const char *text, struct kver_range *ret, struct err *err)
 	*ret = range;
 	return 0;
 bad:
-	return err_set(err, EINVAL,
-		       "'%.40s' is not a range of kernel versions (like \">=5.11\" or \">=5.10 <6.1\")",
-		       text);
+	return err_set(
+		err, EINVAL,
+		"'%.40s' is not a range of kernel versions (like \">=5.11\" or \">=5.10 <6.1\")",
+		text);
 }
 
 static int compare_parts(const struct kver *a, const struct kver *b, int parts)

@@ -3,7 +3,8 @@
  *
  * A version is up to three numbers; what follows ("-rc3", "-50-cloud-amd64", "+deb13") is ignored.
  * A range is a conjunction of comparisons separated by blanks or commas: ">=5.11", "<5.11",
- * ">=5.10 <6.1", "==6.1", "!=6.5". A comparison looks at as many numbers as the range gives, so that
+ * ">=5.10 <6.1", "==6.1", "!=6.5". A comparison looks at as many numbers as the range gives, so
+ * that
  * "==6.1" holds for 6.1.176 and "<=6.1" too.
  */
 #ifndef BASE_KVER_H

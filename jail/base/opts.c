@@ -77,7 +77,8 @@ static int unknown_option(const struct opt *table, size_t n, int argc, char **ar
 	word = xstrndup(given + strspn(given, "-"), strcspn(given + strspn(given, "-"), "="));
 	near = str_nearest(word, names, n);
 	if (near)
-		return err_set(err, EINVAL, "unknown option '%.60s' (did you mean --%s?)", given, near);
+		return err_set(err, EINVAL, "unknown option '%.60s' (did you mean --%s?)", given,
+			       near);
 	return err_set(err, EINVAL, "unknown option '%.60s'", given);
 }
 
@@ -124,9 +125,9 @@ int opts_parse(const struct opt *table, size_t n, enum opts_how how, int argc, c
 
 static void print_option(FILE *to, char letter, const char *name, const char *arg, const char *help)
 {
-	auto_free char *left = str_printf("  %c%c%s --%s%s%s", letter ? '-' : ' ',
-					  letter ? letter : ' ', letter ? "," : " ", name,
-					  arg ? " " : "", arg ? arg : "");
+	auto_free char *left =
+		str_printf("  %c%c%s --%s%s%s", letter ? '-' : ' ', letter ? letter : ' ',
+			   letter ? "," : " ", name, arg ? " " : "", arg ? arg : "");
 
 	if (strlen(left) + 2 > HELP_COLUMN)
 		fprintf(to, "%s\n%*s", left, HELP_COLUMN, "");

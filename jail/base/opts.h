@@ -5,8 +5,8 @@
  *
  *	struct args { bool json; int64_t timeout_ms; struct strv kernels; };
  *	static const struct opt options[] = {
- *		{'k', "kernel", "K[,K…]", OPT_STRV, offsetof(struct args, kernels), "kernels to run on"},
- *		{0, "json", NULL, OPT_FLAG, offsetof(struct args, json), "machine-readable output"},
+ *		{'k', "kernel", "K[,K…]", OPT_STRV, offsetof(struct args, kernels), "kernels to run
+ *on"}, {0, "json", NULL, OPT_FLAG, offsetof(struct args, json), "machine-readable output"},
  *	};
  *
  * -h/--help is always known.

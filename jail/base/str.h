@@ -37,7 +37,8 @@ void buf_reset(struct buf *b);		      /* len = 0, memory kept */
 void buf_deinit(struct buf *b);
 DEFINE_CLEANUP(buf, buf_deinit)
 
-/* A list of owned strings; items[n] is always NULL once anything was added (so items is an argv). */
+/* A list of owned strings; items[n] is always NULL once anything was added (so items is an argv).
+ */
 struct strv {
 	char **items;
 	size_t n, cap;
@@ -78,7 +79,8 @@ void str_printable(struct buf *out, const char *s, size_t len, size_t max, bool 
 
 /*
  * A path that stays inside the folder it is relative to: not empty, not absolute, no "." or ".."
- * component, no empty component, no control characters, at most 255 bytes per component and 4095 in all.
+ * component, no empty component, no control characters, at most 255 bytes per component and 4095 in
+ * all.
  */
 bool path_is_inside(const char *path);
 char *path_join(const char *dir, const char *name); /* allocated */

@@ -54,13 +54,14 @@ static int next_event(struct loader *l)
 	if (yaml_parser_parse(&l->parser, &l->event))
 		return 0;
 	memset(&l->event, 0, sizeof(l->event));
-	if (l->parser.problem &&
-	    strstr(l->parser.problem, "character that cannot start any token"))
-		return load_error(l, l->parser.problem_mark, EINVAL,
-				  "a tab or a reserved character cannot stand here (indent with spaces)");
+	if (l->parser.problem && strstr(l->parser.problem, "character that cannot start any token"))
+		return load_error(
+			l, l->parser.problem_mark, EINVAL,
+			"a tab or a reserved character cannot stand here (indent with spaces)");
 	return load_error(l, l->parser.problem_mark, EINVAL, "%s%s%s",
 			  l->parser.problem ? l->parser.problem : "not YAML",
-			  l->parser.context ? ", " : "", l->parser.context ? l->parser.context : "");
+			  l->parser.context ? ", " : "",
+			  l->parser.context ? l->parser.context : "");
 }
 
 static int load_node(struct loader *l, unsigned int depth, struct yaml_node *ret);
@@ -114,9 +115,11 @@ static int load_map(struct loader *l, unsigned int depth, struct yaml_node *ret)
 		if (l->event.type != YAML_SCALAR_EVENT)
 			return load_error(l, at, EINVAL, "a key must be a plain word");
 		if (l->event.data.scalar.anchor)
-			return load_error(l, at, EINVAL, "anchors and aliases (& and *) are not accepted");
+			return load_error(l, at, EINVAL,
+					  "anchors and aliases (& and *) are not accepted");
 		if (ret->n == YAML_MAX_KEYS)
-			return load_error(l, at, E2BIG, "more than %d keys in one map", YAML_MAX_KEYS);
+			return load_error(l, at, E2BIG, "more than %d keys in one map",
+					  YAML_MAX_KEYS);
 		ret->keys = grow(ret->keys, ret->n);
 		ret->items = grow(ret->items, ret->n);
 		key = &ret->keys[ret->n];
@@ -128,7 +131,8 @@ static int load_map(struct loader *l, unsigned int depth, struct yaml_node *ret)
 			return r;
 		for (size_t i = 0; i + 1 < ret->n; i++)
 			if (str_eq(ret->keys[i].text, key->text))
-				return load_error(l, at, EINVAL, "'%.60s' is given twice (first in line %u)",
+				return load_error(l, at, EINVAL,
+						  "'%.60s' is given twice (first in line %u)",
 						  key->text, ret->keys[i].line);
 		r = next_event(l);
 		if (r == 0)
@@ -158,7 +162,9 @@ static int load_node(struct loader *l, unsigned int depth, struct yaml_node *ret
 	else if (l->event.type == YAML_MAPPING_START_EVENT)
 		anchor = l->event.data.mapping_start.anchor;
 	if (anchor || l->event.type == YAML_ALIAS_EVENT)
-		return load_error(l, at, EINVAL, "anchors and aliases (& and *) are not accepted; quote the value if it is text");
+		return load_error(l, at, EINVAL,
+				  "anchors and aliases (& and *) are not accepted; quote the value "
+				  "if it is text");
 	switch (l->event.type) {
 	case YAML_SCALAR_EVENT:
 		return load_scalar(l, ret);
@@ -228,14 +234,17 @@ int yaml_parse_file(int dirfd, const char *path, struct yaml *ret, struct err *e
 	int r = io_read_file(dirfd, path, YAML_MAX_BYTES, &text, err);
 
 	if (r == -EFBIG)
-		return err_set(err, E2BIG, "%s:1:1: larger than %d KiB, which is too much for a file of settings",
-			       path, YAML_MAX_BYTES >> 10);
+		return err_set(
+			err, E2BIG,
+			"%s:1:1: larger than %d KiB, which is too much for a file of settings",
+			path, YAML_MAX_BYTES >> 10);
 	if (r < 0)
 		return r;
 	return yaml_parse(path, text.data, text.len, ret, err);
 }
 
-int yaml_error(const struct yaml *y, const struct yaml_node *at, struct err *err, const char *fmt, ...)
+int yaml_error(const struct yaml *y, const struct yaml_node *at, struct err *err, const char *fmt,
+	       ...)
 {
 	char text[400];
 	va_list ap;
@@ -275,19 +284,21 @@ int yaml_check_keys(const struct yaml *y, const struct yaml_node *node, const ch
 		near = str_nearest(key, keys, n);
 		if (near)
 			return yaml_error(y, &node->keys[i], err,
-					  "unknown key '%.60s' in %s (did you mean '%s'?)", key, what,
-					  near);
+					  "unknown key '%.60s' in %s (did you mean '%s'?)", key,
+					  what, near);
 		for (k = 0; k < n; k++)
 			buf_addf(&known, "%s%s", k ? ", " : "", keys[k]);
-		return yaml_error(y, &node->keys[i], err, "unknown key '%.60s' in %s (known: %s)", key,
-				  what, known.data);
+		return yaml_error(y, &node->keys[i], err, "unknown key '%.60s' in %s (known: %s)",
+				  key, what, known.data);
 	}
 	return 0;
 }
 
 static const char *kind_name(const struct yaml_node *node)
 {
-	return node->kind == YAML_MAP ? "a map" : node->kind == YAML_LIST ? "a list" : "a single value";
+	return node->kind == YAML_MAP	 ? "a map"
+	       : node->kind == YAML_LIST ? "a list"
+					 : "a single value";
 }
 
 int yaml_string(const struct yaml *y, const struct yaml_node *node, const char *what,
@@ -295,7 +306,8 @@ int yaml_string(const struct yaml *y, const struct yaml_node *node, const char *
 {
 	if (node->kind != YAML_SCALAR)
 		return yaml_error(y, node, err, "%s must be text, not %s", what, kind_name(node));
-	if (!node->quoted && (!*node->text || str_eq(node->text, "~") || str_eq(node->text, "null")))
+	if (!node->quoted &&
+	    (!*node->text || str_eq(node->text, "~") || str_eq(node->text, "null")))
 		return yaml_error(y, node, err, "%s has no value", what);
 	*ret = node->text;
 	return 0;
@@ -326,8 +338,8 @@ int yaml_int(const struct yaml *y, const struct yaml_node *node, const char *wha
 			return 0;
 		}
 	}
-	return yaml_error(y, node, err, "%s must be a number from %lld to %lld", what, (long long)min,
-			  (long long)max);
+	return yaml_error(y, node, err, "%s must be a number from %lld to %lld", what,
+			  (long long)min, (long long)max);
 }
 
 int yaml_ms(const struct yaml *y, const struct yaml_node *node, const char *what, int64_t *ret_ms,

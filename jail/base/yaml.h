@@ -29,11 +29,11 @@ enum yaml_kind { YAML_SCALAR, YAML_LIST, YAML_MAP };
 struct yaml_node {
 	enum yaml_kind kind;
 	unsigned int line, column; /* from 1 */
-	bool quoted;		   /* scalar given in quotes or as a block: never null, bool or number */
-	char *text;		   /* scalar: NUL-terminated; embedded NULs are refused at parse */
-	size_t n;		   /* list: items; map: pairs */
-	struct yaml_node *items;   /* list: the items; map: the values */
-	struct yaml_node *keys;	   /* map only: scalars */
+	bool quoted; /* scalar given in quotes or as a block: never null, bool or number */
+	char *text;  /* scalar: NUL-terminated; embedded NULs are refused at parse */
+	size_t n;    /* list: items; map: pairs */
+	struct yaml_node *items; /* list: the items; map: the values */
+	struct yaml_node *keys;	 /* map only: scalars */
 };
 
 struct yaml {
@@ -49,8 +49,8 @@ void yaml_deinit(struct yaml *y);
 DEFINE_CLEANUP(yaml, yaml_deinit)
 
 /* "name:line:column: text". Returns -EINVAL. */
-int yaml_error(const struct yaml *y, const struct yaml_node *at, struct err *err, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+int yaml_error(const struct yaml *y, const struct yaml_node *at, struct err *err, const char *fmt,
+	       ...) __attribute__((format(printf, 4, 5)));
 
 /* The value under key, or NULL. */
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);

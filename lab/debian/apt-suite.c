@@ -6,8 +6,8 @@
 
 #include "jail/base/io.h"
 #include "jail/base/proc.h"
-#include "lab/debian/apt.h"
 #include "lab/cache.h"
+#include "lab/debian/apt.h"
 #include "lab/debian/deb.h"
 #include "lab/debian/download.h"
 

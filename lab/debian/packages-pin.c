@@ -3,8 +3,8 @@
 
 #include "jail/base/io.h"
 #include "jail/base/yaml.h"
-#include "lab/debian/apt.h"
 #include "lab/cache.h"
+#include "lab/debian/apt.h"
 #include "lab/debian/debver.h"
 #include "lab/kernel/kernel-pin.h"
 

@@ -6,8 +6,8 @@
 
 #include "jail/base/io.h"
 #include "lab/cache.h"
-#include "lab/guest/cpio.h"
 #include "lab/debian/deb.h"
+#include "lab/guest/cpio.h"
 #include "lab/guest/image-root.h"
 #include "lab/guest/modules.h"
 

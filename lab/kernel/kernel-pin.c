@@ -6,8 +6,8 @@
 
 #include "jail/base/io.h"
 #include "jail/base/yaml.h"
-#include "lab/debian/apt.h"
 #include "lab/cache.h"
+#include "lab/debian/apt.h"
 #include "lab/debian/debver.h"
 
 int pins_load(struct pins *ret, struct err *err)

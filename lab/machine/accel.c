@@ -158,7 +158,8 @@ int accel_choose(struct virt *v, enum accel_want want, const struct kernel *kern
 		}
 	}
 	if (why && want == ACCEL_KVM)
-		return err_set(err, ENOTSUP, "no KVM for %s guests: %s", arch_name(kernel->arch), why);
+		return err_set(err, ENOTSUP, "no KVM for %s guests: %s", arch_name(kernel->arch),
+			       why);
 	ret->kvm = !why;
 	ret->why = why ? str_printf("TCG (%s)", why) : xstrdup("KVM");
 	return 0;

@@ -20,8 +20,8 @@ enum accel_want { ACCEL_AUTO, ACCEL_TCG, ACCEL_KVM };
 
 /*
  * Which accelerator guests of kernel's architecture get. kernel and image are what a probe boots,
- * when none did before. ACCEL_KVM fails (-ENOTSUP) when that does not boot; ACCEL_TCG probes nothing.
- * Bounded by 20 s, or by cancel (job.h): then the answer is TCG and nothing is cached.
+ * when none did before. ACCEL_KVM fails (-ENOTSUP) when that does not boot; ACCEL_TCG probes
+ * nothing. Bounded by 20 s, or by cancel (job.h): then the answer is TCG and nothing is cached.
  */
 int accel_choose(struct virt *v, enum accel_want want, const struct kernel *kernel,
 		 const struct image *image, const volatile int *cancel, struct accel *ret,

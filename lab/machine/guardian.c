@@ -137,7 +137,8 @@ int guardian_start(struct err *err)
 
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		return err_errno(err, "become the reaper of machines");
-	signal(SIGCHLD, SIG_DFL); /* ignored by whoever started us: the worker's end would be lost */
+	signal(SIGCHLD,
+	       SIG_DFL); /* ignored by whoever started us: the worker's end would be lost */
 	/* Blocked before the fork: no child's end and no ^C may fall between. */
 	watched_signals(&set);
 	sigprocmask(SIG_BLOCK, &set, &old);

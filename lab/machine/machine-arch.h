@@ -11,10 +11,10 @@
 #include "jail/base/arch.h"
 
 struct machine_arch {
-	const char *emulator; /* name of QEMU's program, looked for in PATH */
-	const char *package;  /* Debian's package that has it */
-	const char *machine;  /* libvirt's and QEMU's machine type */
-	const char *cpu;      /* CPU model under TCG */
+	const char *emulator;	 /* name of QEMU's program, looked for in PATH */
+	const char *package;	 /* Debian's package that has it */
+	const char *machine;	 /* libvirt's and QEMU's machine type */
+	const char *cpu;	 /* CPU model under TCG */
 	const char *cpu_without; /* a feature of it that TCG gets wrong, or NULL */
 	/* Under KVM, which cannot pretend another vendor's core: NULL means host-passthrough. */
 	const char *kvm_cpu;

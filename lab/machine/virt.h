@@ -34,8 +34,8 @@ enum virt_state virt_machine_state(struct virt_machine *m);
 /* Off, and not because the guest powered off or rebooted: QEMU died or was killed. */
 bool virt_machine_died(struct virt_machine *m);
 /*
- * The last line QEMU itself wrote to its log, printable and allocated; NULL: none, or its log is not
- * ours to read (another URI).
+ * The last line QEMU itself wrote to its log, printable and allocated; NULL: none, or its log is
+ * not ours to read (another URI).
  */
 char *virt_machine_last_words(struct virt_machine *m);
 /* A descriptor that becomes readable when the state changes (eventfd; read it to clear). */

@@ -236,8 +236,16 @@ bool console_frame_is_machinery(const char *function)
 		"irq_*",
 		"__irq_*",
 		/* where every stack begins */
-		"kthread", "ret_from_fork*", "do_syscall_64", "entry_SYSCALL*", "entry_INT80*",
-		"invoke_syscall", "el0_*", "el0t_*", "do_el0_*", "ret_fast_syscall",
+		"kthread",
+		"ret_from_fork*",
+		"do_syscall_64",
+		"entry_SYSCALL*",
+		"entry_INT80*",
+		"invoke_syscall",
+		"el0_*",
+		"el0t_*",
+		"do_el0_*",
+		"ret_fast_syscall",
 		/* memory and strings */
 		"memcpy*",
 		"__memcpy*",

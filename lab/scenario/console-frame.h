@@ -13,7 +13,7 @@ enum { CONSOLE_LINE_MAX = 512, CONSOLE_FUNCTION_MAX = 128 };
 
 struct console_line {
 	char text[CONSOLE_LINE_MAX]; /* without printk's prefix and the end of the line */
-	char context[16];	     /* "T123", "C0" of CONFIG_PRINTK_CALLER; "" when there is none */
+	char context[16]; /* "T123", "C0" of CONFIG_PRINTK_CALLER; "" when there is none */
 };
 
 /* The line at data[*at]; *at moves behind it. Returns false at the end. */
@@ -21,8 +21,8 @@ bool console_next_line(const char *data, size_t len, size_t *at, struct console_
 
 /*
  * The function that a line of a report names as the place of the fault ("RIP: 0010:f+0x1/0x2",
- * "pc : f+…") or as a reliable frame of the stack (" f+0x1/0x2 [module]", not " ? f+…"). Suffixes of
- * the compiler (.isra.0, .cold) are removed. Returns false when there is none.
+ * "pc : f+…") or as a reliable frame of the stack (" f+0x1/0x2 [module]", not " ? f+…"). Suffixes
+ * of the compiler (.isra.0, .cold) are removed. Returns false when there is none.
  */
 bool console_frame(const char *line, char ret[CONSOLE_FUNCTION_MAX]);
 

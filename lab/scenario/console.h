@@ -13,9 +13,9 @@
 #include <stddef.h>
 
 struct crash {
-	char *title;	/* "kernel panic: sysrq triggered crash", "WARNING in foo"; printable */
-	bool fatal;	/* the machine cannot go on: an oops, or a panic here or later in the text */
-	bool stall;	/* a report of time: hung task, RCU stall, lockup */
+	char *title; /* "kernel panic: sysrq triggered crash", "WARNING in foo"; printable */
+	bool fatal;  /* the machine cannot go on: an oops, or a panic here or later in the text */
+	bool stall;  /* a report of time: hung task, RCU stall, lockup */
 	size_t offset, len; /* of the report within the text */
 };
 

@@ -31,7 +31,8 @@ struct outcome {
 	char *detail;	   /* one printable line for anything but END_EXITED; NULL: none */
 	struct strv notes; /* printable lines: what was bounded or refused */
 	char *release;	   /* what the guest said of itself; untrusted, made printable */
-	int64_t boot_ms, run_ms, total_ms; /* start to HELLO; JOB to EXIT; all. -1: never got there */
+	int64_t boot_ms, run_ms,
+		total_ms; /* start to HELLO; JOB to EXIT; all. -1: never got there */
 };
 
 void outcome_deinit(struct outcome *o);

@@ -1,12 +1,12 @@
 /*
  * scenario-load.h - scenario files on disk: find them, name them, read and check them.
  *
- * A scenario is a *.yml file that is not a *.policy.yml, below no folder called "files" and no hidden
- * folder. Its name is its path without .yml below the nearest folder called "scenarios" above it,
- * else below the folder asked for, else its base name: scenarios/userns/overlay.yml is
+ * A scenario is a *.yml file that is not a *.policy.yml, below no folder called "files" and no
+ * hidden folder. Its name is its path without .yml below the nearest folder called "scenarios"
+ * above it, else below the folder asked for, else its base name: scenarios/userns/overlay.yml is
  * "userns/overlay" however it was asked for.
- * Files are untrusted: sizes are bounded, and what `files:` and `policy:` name must be regular files
- * inside the scenario's folder (no link leads out).
+ * Files are untrusted: sizes are bounded, and what `files:` and `policy:` name must be regular
+ * files inside the scenario's folder (no link leads out).
  */
 #ifndef LAB_SCENARIO_LOAD_H
 #define LAB_SCENARIO_LOAD_H
@@ -21,11 +21,11 @@ struct scenario_set {
 };
 
 /*
- * Load every scenario at or below paths[n]; filter is a glob (fnmatch) on names, NULL for all: files
- * that it leaves out are not read. Returns 0; -ENOENT (a path is not there, or there is no scenario:
- * err says which and why); -EINVAL when any file is wrong: then mistakes holds one line for each
- * (path:line:column: text, at most SCENARIO_LOAD_MAX_MISTAKES, then how many more) and err the
- * first of them. *ret is written only on success, and is the caller's: scenario_set_deinit().
+ * Load every scenario at or below paths[n]; filter is a glob (fnmatch) on names, NULL for all:
+ * files that it leaves out are not read. Returns 0; -ENOENT (a path is not there, or there is no
+ * scenario: err says which and why); -EINVAL when any file is wrong: then mistakes holds one line
+ * for each (path:line:column: text, at most SCENARIO_LOAD_MAX_MISTAKES, then how many more) and err
+ * the first of them. *ret is written only on success, and is the caller's: scenario_set_deinit().
  */
 int scenario_load(char *const *paths, size_t n, const char *filter, struct scenario_set *ret,
 		  struct strv *mistakes, struct err *err);

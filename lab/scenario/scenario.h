@@ -19,7 +19,8 @@ enum {
 	SCENARIO_MAX_REGEX = 1000, /* bytes */
 };
 
-/* Text that must (or with negate must not) occur: a substring, or /regex/ (POSIX extended, per line). */
+/* Text that must (or with negate must not) occur: a substring, or /regex/ (POSIX extended, per
+ * line). */
 struct match {
 	bool regex, negate;
 	char *text; /* without the slashes */
@@ -30,8 +31,8 @@ struct matches {
 };
 
 struct expect_file {
-	char *path;	/* of an artefact, relative */
-	bool absent;	/* must not exist */
+	char *path;  /* of an artefact, relative */
+	bool absent; /* must not exist */
 	struct matches content;
 };
 
@@ -39,26 +40,27 @@ struct expect {
 	unsigned int line;
 	struct kver_range kernel; /* when: n == 0 holds always */
 	unsigned int archs;	  /* when: bit mask of enum arch; 0 holds always */
-	int exit_code;		  /* default 0; -1: any, or another end (signal, crash, hang) is named */
-	int signal;		  /* 0: none */
-	bool hang;		  /* END_HUNG or END_TIMEOUT is what should happen */
-	struct matches crash;	  /* title of a crash that should happen (n == 0: none) */
+	int exit_code; /* default 0; -1: any, or another end (signal, crash, hang) is named */
+	int signal;    /* 0: none */
+	bool hang;     /* END_HUNG or END_TIMEOUT is what should happen */
+	struct matches crash; /* title of a crash that should happen (n == 0: none) */
 	struct matches out, err, console;
 	struct expect_file *files;
 	size_t n_files;
 };
 
 struct scenario {
-	char *name;    /* "userns/overlay" (scenario-load.h); scenario_parse() puts the base name */
-	char *path;    /* the file; files are relative to its folder */
+	char *name; /* "userns/overlay" (scenario-load.h); scenario_parse() puts the base name */
+	char *path; /* the file; files are relative to its folder */
 	char *summary;
-	bool jailed;   /* has a jail: key */
-	struct strv jail_args; /* the options of jail(1) it stands for: "--namespace" "user,mount" … */
-	struct strv argv; /* run: as a list; or "/bin/sh" "-c" TEXT for shell text */
-	struct strv files;     /* relative to the scenario's folder; path_is_inside(). policy too */
+	bool jailed; /* has a jail: key */
+	struct strv
+		jail_args; /* the options of jail(1) it stands for: "--namespace" "user,mount" … */
+	struct strv argv;  /* run: as a list; or "/bin/sh" "-c" TEXT for shell text */
+	struct strv files; /* relative to the scenario's folder; path_is_inside(). policy too */
 	struct scenario_at {
 		unsigned int line, column;
-	} *files_at;	       /* where each of files is written, for messages about it */
+	} * files_at; /* where each of files is written, for messages about it */
 	struct strv packages;
 	struct strv artefacts; /* relative paths in the guest's working folder to bring home; those
 				* that expect: files: names are among them */
@@ -74,9 +76,9 @@ struct scenario {
 };
 
 /*
- * Parse one scenario. path is for messages and scenario.path; nothing is opened. Returns 0 or -EINVAL
- * (err says path:line:column and what was expected), -E2BIG. *ret is written only on success, and is
- * the caller's: scenario_deinit().
+ * Parse one scenario. path is for messages and scenario.path; nothing is opened. Returns 0 or
+ * -EINVAL (err says path:line:column and what was expected), -E2BIG. *ret is written only on
+ * success, and is the caller's: scenario_deinit().
  */
 int scenario_parse(const char *path, const char *text, size_t len, struct scenario *ret,
 		   struct err *err);

@@ -9,8 +9,15 @@
 #include "lab/scenario/outcome.h"
 #include "lab/scenario/scenario.h"
 
-enum verdict { VERDICT_PASS, VERDICT_FAIL, VERDICT_CRASH, VERDICT_HANG, VERDICT_LOST, VERDICT_SKIP,
-	       VERDICT_COUNT };
+enum verdict {
+	VERDICT_PASS,
+	VERDICT_FAIL,
+	VERDICT_CRASH,
+	VERDICT_HANG,
+	VERDICT_LOST,
+	VERDICT_SKIP,
+	VERDICT_COUNT
+};
 const char *verdict_name(enum verdict v); /* "pass" … */
 int verdict_parse(const char *name);	  /* or -EINVAL */
 
@@ -35,8 +42,9 @@ struct judgement {
  * A truncated stream that lacks a wanted text is a fail whose reason says that it was cut.
  */
 void verdict_judge(const struct expect *expect, const struct outcome *outcome,
-		   struct evidence_text out, struct evidence_text errtext, struct evidence_text console,
-		   const struct evidence_file *files, size_t n_files, struct judgement *ret);
+		   struct evidence_text out, struct evidence_text errtext,
+		   struct evidence_text console, const struct evidence_file *files, size_t n_files,
+		   struct judgement *ret);
 void judgement_deinit(struct judgement *j);
 DEFINE_CLEANUP(judgement, judgement_deinit)
 

@@ -1,4 +1,5 @@
-/* Scenario files: whatever the text, an error with a position or a scenario that holds its promises. */
+/* Scenario files: whatever the text, an error with a position or a scenario that holds its
+ * promises. */
 #include <assert.h>
 #include <string.h>
 
@@ -10,7 +11,8 @@ static void check(const struct scenario *s)
 {
 	assert(s->argv.n > 0);
 	assert(s->timeout_ms > 0 && s->timeout_ms <= SCENARIO_MAX_TIMEOUT_MS);
-	assert(s->memory_mib >= SCENARIO_MIN_MEMORY_MIB && s->memory_mib <= SCENARIO_MAX_MEMORY_MIB);
+	assert(s->memory_mib >= SCENARIO_MIN_MEMORY_MIB &&
+	       s->memory_mib <= SCENARIO_MAX_MEMORY_MIB);
 	assert(s->archs);
 	for (size_t i = 0; i < s->files.n; i++)
 		assert(path_is_inside(s->files.items[i]) && s->files_at[i].line);

@@ -1,8 +1,8 @@
+#include <cmocka.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include "lab/run/plan.h"
 
@@ -117,7 +117,8 @@ static void test_json_names_what_runs(void **state)
 	assert_int_equal(json_array_size(cells), 24);
 	assert_string_equal(json_string_value(json_object_get(c, "cell")), "6.1-amd64/a/plain");
 	assert_string_equal(json_string_value(json_object_get(c, "version")), "6.1.176");
-	assert_string_equal(json_string_value(json_array_get(json_object_get(c, "argv"), 0)), "/bin/sh");
+	assert_string_equal(json_string_value(json_array_get(json_object_get(c, "argv"), 0)),
+			    "/bin/sh");
 	assert_true(json_is_null(json_object_get(c, "skip")));
 	json_decref(j);
 }

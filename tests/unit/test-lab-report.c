@@ -1,8 +1,8 @@
+#include <cmocka.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <fcntl.h>
 #include <string.h>
@@ -193,7 +193,8 @@ static void test_a_run_that_was_cut_short(void **state)
 	auto_cleanup(run_record) r = {0};
 	struct totals t;
 	json_t *j = result_json(&a);
-	json_t *run = json_pack("{s:i, s:[s, s]}", "schema", 1, "cells", "6.1-amd64/x", "6.1-amd64/y");
+	json_t *run =
+		json_pack("{s:i, s:[s, s]}", "schema", 1, "cells", "6.1-amd64/x", "6.1-amd64/y");
 
 	assert_int_equal(io_mkdirs(cell, 0755, NULL), 0);
 	assert_int_equal(json_write_file(AT_FDCWD, file, j, NULL), 0);
@@ -215,7 +216,8 @@ int main(void)
 		cmocka_unit_test(test_result_survives_json),
 		cmocka_unit_test(test_damaged_results_are_refused),
 		cmocka_unit_test(test_dir_that_leaves_the_run_is_refused),
-		cmocka_unit_test_setup_teardown(test_a_run_that_was_cut_short, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_a_run_that_was_cut_short, make_dir,
+						remove_dir),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
