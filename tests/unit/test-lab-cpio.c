@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>

@@ -7,7 +7,9 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+
 #include <cmocka.h>
+
 #include <elf.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+
 #include <string.h>
 
 #include "lab/scenario/verdict.h"
