@@ -89,7 +89,7 @@ include scripts/guest.mk
 include tests/tests.mk
 
 run: setup
-	$(Q)$(MAKE) all
+	$(Q)$(MAKE) -j$$(nproc) all
 	$(Q)$(O)/bin/lab run scenarios/
 
 install: all

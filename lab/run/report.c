@@ -179,21 +179,34 @@ static void table(struct buf *out, const struct run_record *r, const struct repo
 
 /* --- what is above and below it --- */
 
+/* The kernels of one architecture and its accelerator: "amd64  5.10.223, 6.1.176    KVM". */
+static void header_arch(struct buf *out, const struct result **columns, size_t n, enum arch arch)
+{
+	const char *accelerator = "";
+	bool any = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (columns[i]->arch != arch)
+			continue;
+		if (!any)
+			buf_addf(out, "%s  ", arch_name(arch));
+		buf_addf(out, "%s%s", any ? ", " : "", columns[i]->version);
+		any = true;
+		if (*columns[i]->accelerator)
+			accelerator = columns[i]->accelerator;
+	}
+	if (any)
+		buf_addf(out, "%s%s\n", *accelerator ? "    " : "", accelerator);
+}
+
 static void header(struct buf *out, const struct run_record *r)
 {
 	auto_free const struct result **columns = xcalloc(r->n, sizeof(*columns));
 	size_t n = distinct_columns(r, columns);
-	auto_cleanup(strv) accelerators = {0};
 
-	for (size_t i = 0; i < n; i++) {
-		buf_addf(out, "%s%s %s", i ? " · " : "", columns[i]->version,
-			 arch_name(columns[i]->arch));
-		if (*columns[i]->accelerator && !strv_has(&accelerators, columns[i]->accelerator))
-			strv_add(&accelerators, columns[i]->accelerator);
-	}
-	for (size_t i = 0; i < accelerators.n; i++)
-		buf_addf(out, "%s%s", i ? " · " : "    ", accelerators.items[i]);
-	buf_adds(out, "\n\n");
+	for (int a = 0; a < ARCH_COUNT; a++)
+		header_arch(out, columns, n, a);
+	buf_adds(out, "\n");
 }
 
 static bool unsuccessful(const struct result *x)
@@ -258,6 +271,17 @@ static void remarks(struct buf *out, const struct run_record *r)
 		buf_adds(out, "\n");
 }
 
+static const char *why_missing(const struct run_record *r)
+{
+	const char *state = json_string_value(json_object_get(r->json, "state"));
+
+	if (state && str_eq(state, "interrupted"))
+		return "interrupted";
+	if (state && str_eq(state, "stopped"))
+		return "the host failed; the run was stopped";
+	return "still running, or killed";
+}
+
 void report_text(struct buf *out, const struct run_record *r, const struct report_style *style)
 {
 	int64_t wall_ms = json_integer_value(json_object_get(r->json, "wall_ms"));
@@ -273,6 +297,8 @@ void report_text(struct buf *out, const struct run_record *r, const struct repor
 			failure(out, r, &r->results[i], style->colour);
 	remarks(out, r);
 	report_totals(out, &t);
+	if (r->missing)
+		buf_addf(out, " (%s)", why_missing(r));
 	if (wall_ms > 0)
 		buf_addf(out, " in %.*f s", wall_ms < 10000 ? 1 : 0, wall_ms / 1e3);
 	buf_addf(out, "    %s/\n", r->dir);

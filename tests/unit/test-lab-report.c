@@ -52,7 +52,8 @@ static struct run_record sample(void)
 static void test_text(void **state)
 {
 	static const char want[] =
-		"6.1.7 amd64 · 6.1.7 arm64    TCG (no /dev/kvm)\n"
+		"amd64  6.1.7    TCG (no /dev/kvm)\n"
+		"arm64  6.1.7    TCG (no /dev/kvm)\n"
 		"\n"
 		"  scenario             6.1 amd64    6.1 arm64\n"
 		"  userns/overlay       pass 2.1s    pass 1.6s\n"
