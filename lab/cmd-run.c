@@ -163,8 +163,13 @@ static int resolve_kernels(struct run_args *a, struct progress *progress, struct
 	ret->items = xcalloc(specs.n * n_archs, sizeof(*ret->items));
 	for (size_t k = 0; k < specs.n; k++)
 		for (size_t i = 0; i < n_archs; i++) {
-			r = kernel_resolve(specs.items[k], archs[i], a->options.offline,
-					   progress_fetch, progress, &ret->items[ret->n], err);
+			if (a->dry_run)
+				r = kernel_describe(specs.items[k], archs[i], &ret->items[ret->n],
+						    err);
+			else
+				r = kernel_resolve(specs.items[k], archs[i], a->options.offline,
+						   progress_fetch, progress, &ret->items[ret->n],
+						   err);
 			if (r < 0)
 				return r;
 			ret->n++;

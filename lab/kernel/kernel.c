@@ -117,6 +117,15 @@ int kernel_fetch(const struct lock_kernel *k, bool offline, kernel_progress_fn p
 	return r < 0 ? err_wrap(err, "kernel %s for %s", k->name, arch_name(k->arch)) : 0;
 }
 
+/* What the lock has under spec, a name, version or release; NULL when it has nothing. */
+static const struct lock_kernel *locked(const struct kernels_lock *lock, const char *spec,
+					enum arch arch)
+{
+	const struct lock_kernel *k = kernels_lock_find(lock, spec, arch);
+
+	return k ? k : by_version(lock, spec, arch);
+}
+
 int kernel_resolve(const char *spec, enum arch arch, bool offline, kernel_progress_fn progress,
 		   void *data, struct kernel *ret, struct err *err)
 {
@@ -132,14 +141,28 @@ int kernel_resolve(const char *spec, enum arch arch, bool offline, kernel_progre
 	r = kernels_lock_load(&lock, err);
 	if (r < 0)
 		return r;
-	k = kernels_lock_find(&lock, spec, arch);
-	if (!k)
-		k = by_version(&lock, spec, arch);
+	k = locked(&lock, spec, arch);
 	if (k)
 		return kernel_fetch(k, offline, progress, data, ret, err);
 	if (io_exists(spec))
 		return kernel_from_path(spec, arch, ret, err);
 	return not_pinned(&lock, spec, arch, err);
+}
+
+int kernel_describe(const char *spec, enum arch arch, struct kernel *ret, struct err *err)
+{
+	auto_cleanup(kernels_lock) lock = {0};
+	const struct lock_kernel *k = NULL;
+
+	if (!strchr(spec, '/') && !str_ends(spec, ".deb") && kernels_lock_load(&lock, NULL) == 0)
+		k = locked(&lock, spec, arch);
+	if (!k || kernel_store_find(k, ret, NULL) == 0)
+		return k ? 0 : kernel_resolve(spec, arch, true, NULL, NULL, ret, err);
+	*ret = (struct kernel){.name = xstrdup(k->name),
+			       .version = xstrdup(k->version),
+			       .release = xstrdup(k->release),
+			       .arch = arch};
+	return kver_parse(k->version, &ret->kver, err);
 }
 
 char kernel_config_option(const struct kernel *k, const char *option)

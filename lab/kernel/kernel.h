@@ -27,8 +27,10 @@ struct kernel {
 	char *package;	   /* "linux-image-6.1.0-50-cloud-amd64 6.1.176-1", NULL for files */
 };
 
-/* Called while something is fetched: what ("linux-image-… amd64"), bytes so far and in all (0:
- * unknown). */
+/*
+ * Called while something is fetched: what ("linux-image-… amd64"), bytes so far and in all (0:
+ * unknown).
+ */
 typedef void (*kernel_progress_fn)(void *data, const char *what, uint64_t done, uint64_t total);
 
 /*
@@ -46,8 +48,13 @@ int kernel_names(struct strv *names, char **default_name, struct err *err);
 int kernel_resolve(const char *spec, enum arch arch, bool offline, kernel_progress_fn progress,
 		   void *data, struct kernel *ret, struct err *err);
 
-/* 'y', 'm' or 'n' of an option ("OVERLAY_FS", with or without CONFIG_); '?' when config is not
- * known. */
+/*
+ * As kernel_resolve(), for a plan that is only looked at: a pin that is not cached is described by
+ * its lock (name, version, release) with image NULL, and nothing is fetched.
+ */
+int kernel_describe(const char *spec, enum arch arch, struct kernel *ret, struct err *err);
+
+/* 'y', 'm' or 'n' of an option ("OVERLAY_FS", with or without CONFIG_); '?': config not known. */
 char kernel_config_option(const struct kernel *k, const char *option);
 
 void kernel_deinit(struct kernel *k);

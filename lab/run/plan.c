@@ -9,7 +9,8 @@ static char *skip_reason(const struct scenario *s, const struct kernel *k)
 		return str_printf("not for %s", arch_name(k->arch));
 	if (!kver_in_range(&k->kver, &s->requires_kernel))
 		return str_printf("requires another kernel than %s", k->version);
-	for (size_t i = 0; i < s->requires_config.n; i++) {
+	/* a kernel that is only described (a dry run) has no configuration yet */
+	for (size_t i = 0; k->image && i < s->requires_config.n; i++) {
 		const char *option = s->requires_config.items[i];
 		char c = kernel_config_option(k, option);
 

@@ -85,6 +85,14 @@ ok "cache: sizes" bash -c "'$lab' cache --json | grep -q '\"images\": 1[0-9]*'"
 ok "cache prune --older keeps what is new" bash -c "'$lab' cache prune --older 1h && test -e cache/images/x"
 ok "cache prune removes images, keeps kernels" pruned
 ok "cache: another word" says 2 "there is 'prune'" "$lab" cache wipe
+cold_plan() {
+	"$lab" run --dry-run --kernel all --arch all hello.yml >plan.json &&
+		jq -e '(.cells | length) == 10 and .cells[0].cell == "5.10-amd64/hello" and
+			(.cells[0].version | startswith("5.10.")) and .cells[0].skip == null' plan.json &&
+		[[ ! -e $LAB_CACHE/debs ]]
+}
+rm -rf "$LAB_CACHE/debs"
+ok "--dry-run with a cold cache: the plan, and nothing is fetched" cold_plan
 ok "a cold cache, offline" says 2 "offline" "$lab" run --offline --kernel 6.1 hello.yml
 
 ok "the shipped scenarios are all right" bash -c "'$lab' list '$home/scenarios' | grep -q '^hello '"
