@@ -27,6 +27,7 @@ void result_deinit(struct result *r)
 	free(r->release);
 	free(r->dir);
 	free(r->accelerator);
+	free(r->image);
 	free(r->crash_title);
 	free(r->ending);
 	strv_deinit(&r->reasons);
@@ -58,6 +59,7 @@ json_t *result_json(const struct result *r)
 		verdict_name(r->verdict), "crash_title", r->crash_title, "ending", r->ending,
 		"reasons", strings_json(&r->reasons), "notes", strings_json(&r->notes));
 
+	json_object_set_new(j, "image", r->image ? json_string(r->image) : json_null());
 	json_object_set_new(j, "exit",
 			    r->exit_code >= 0 ? json_integer(r->exit_code) : json_null());
 	json_object_set_new(j, "signal", r->signal ? json_integer(r->signal) : json_null());
@@ -152,6 +154,7 @@ int result_from_json(const char *name, const json_t *j, struct result *ret, stru
 	r.release = printable_copy(json_string_value(json_object_get(j, "release")));
 	r.dir = xstrdup(dir);
 	r.accelerator = printable_copy(accelerator);
+	r.image = printable_copy(json_string_value(json_object_get(j, "image")));
 	r.crash_title = printable_copy(json_string_value(json_object_get(j, "crash_title")));
 	r.ending = printable_copy(ending);
 	r.verdict = v;

@@ -24,6 +24,7 @@ struct result {
 	unsigned int repeat;
 	char *dir; /* below the run's folder */
 	char *accelerator;
+	char *image; /* SHA-256 of the guest image's inputs; NULL: none was booted */
 	enum verdict verdict;
 	struct strv reasons, notes;
 	char *crash_title;

@@ -303,6 +303,7 @@ static int run_cell(struct worker *w, const char *dir, struct result *result)
 	if (r == 0) {
 		free(result->accelerator);
 		result->accelerator = xstrdup(w->run->accel[c->kernel->arch].why);
+		result->image = xstrdup(image.sha256);
 		r = boot_and_run(w, dir, &image, &o, &err);
 	}
 	if (cancelled)
