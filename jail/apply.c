@@ -26,7 +26,8 @@
 
 struct state {
 	struct apply *apply;
-	int root_fd; /* of the root to be, at first the present one; -1: none */
+	int root_fd;		   /* of the root to be, at first the present one; -1: none */
+	const struct step *failed; /* when it is not the step being applied that failed */
 };
 
 /* Die when the parent does; or now, if it has: then jail's end of the socket is closed. */
@@ -69,15 +70,18 @@ static int create_namespace(const struct state *state, const struct step *s, str
 
 static int go_on_in_child(const struct state *state, struct err *err)
 {
-	/* CLONE_PARENT: the child is jail's own, so that the one in between can go */
-	long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+	long pid;
 
+	prctl(PR_SET_DUMPABLE, 0); /* out of the command's reach from its very start */
+	/* CLONE_PARENT: the child is jail's own, so that the one in between can go */
+	pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
 	if (pid < 0)
 		return err_set(err, errno, "%s", strerror(errno));
 	if (pid > 0) {
 		state->apply->report->main_pid = (pid_t)pid;
 		_exit(0);
 	}
+	prctl(PR_SET_DUMPABLE, 1);
 	tie_to_jail(state->apply);
 	return 0;
 }
@@ -97,8 +101,10 @@ static void close_from(unsigned int first)
 static int become_init(const struct state *state, struct err *err)
 {
 	struct report *report = state->apply->report;
-	pid_t pid = fork();
+	pid_t pid;
 
+	prctl(PR_SET_DUMPABLE, 0); /* as PID 1 stays; execve ends it for the command */
+	pid = fork();
 	if (pid < 0)
 		return err_set(err, errno, "%s", strerror(errno));
 	if (pid > 0) {
@@ -164,7 +170,7 @@ static int private_mounts(struct state *state, struct err *err)
 }
 
 /* Everything that is bound later is opened now, while its path still leads to it. */
-static int open_sources(const struct state *state, const struct step *from, struct err *err)
+static int open_sources(struct state *state, const struct step *from, struct err *err)
 {
 	const struct plan *plan = state->apply->plan;
 	int r;
@@ -176,7 +182,7 @@ static int open_sources(const struct state *state, const struct step *from, stru
 		if (r == -ENOENT && s->value & STEP_IF_THERE)
 			continue;
 		if (r < 0) {
-			err_wrap(err, "%s", s->what);
+			state->failed = s;
 			return r;
 		}
 		s->fd = r;
@@ -306,7 +312,7 @@ static int apply_step(struct state *state, struct step *s, struct err *err)
 
 void apply_run(struct apply *apply)
 {
-	struct state state = {apply, -1};
+	struct state state = {apply, -1, NULL};
 	struct step *s = apply->plan->steps;
 	struct err err = {0};
 
@@ -314,6 +320,6 @@ void apply_run(struct apply *apply)
 	apply->report->exit_code = EXIT_FAILED;
 	for (size_t i = 0; i < apply->plan->n; i++)
 		if (apply_step(&state, &s[i], &err) < 0)
-			fail_at(apply, &s[i], &err);
+			fail_at(apply, state.failed ? state.failed : &s[i], &err);
 	_exit(EXIT_FAILED); /* not reached: a plan ends by STEP_EXEC */
 }

@@ -26,6 +26,9 @@ int caps_parse(const char *list, uint64_t *mask, bool *all, struct err *err)
 	cap_value_t cap;
 
 	strv_split(&names, list, ',');
+	if (!names.n)
+		return err_set(err, EINVAL,
+			       "--caps: all, none, or names such as net_admin,sys_admin expected");
 	if (names.n == 1 && (str_eq(names.items[0], "all") || str_eq(names.items[0], "none"))) {
 		*all = str_eq(names.items[0], "all");
 		*mask = 0;

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "jail/caps.h"
@@ -43,7 +42,6 @@ int init_run(pid_t payload)
 	int status = 0;
 
 	/* what is left of us must not be a way to power: signals to the payload are all we send */
-	prctl(PR_SET_DUMPABLE, 0);
 	caps_reduce(UINT64_C(1) << CAP_KILL, NULL);
 	sigfillset(&all);
 	while (!reap(payload, &status)) {

@@ -47,7 +47,7 @@ static const struct opt options[] = {
 	{0, "gid-map", "INSIDE:OUTSIDE:COUNT", OPT_APPEND, AT(spec.gid_map), "the same for groups"},
 	{0, "root", "DIR", OPT_STRING, AT(spec.root), "the folder that becomes /"},
 	{0, "ro", "PATH", OPT_APPEND, AT(spec.ro),
-	 "show PATH read-only, and what no option names not\nat all; repeatable"},
+	 "a new root that shows PATH, read-only; repeatable"},
 	{0, "rw", "PATH", OPT_APPEND, AT(spec.rw), "the same, writable"},
 	{0, "hostname", "NAME", OPT_STRING, AT(spec.hostname), "host name inside"},
 	{0, "boottime", "SECONDS", OPT_INT64, AT(spec.boottime_s),
@@ -127,8 +127,7 @@ static int end(const struct plan *plan, const struct policy *policy, int wait_st
 	    policy->fallback.kind == POLICY_KILL)
 		fprintf(stderr,
 			"jail: %s was killed by the policy %s: it made a system call that is not "
-			"allowed "
-			"(the kernel's log names it)\n",
+			"allowed (the kernel's log names it)\n",
 			plan->argv[0], policy->name);
 	return proc_exit_code(wait_status);
 }

@@ -293,8 +293,7 @@ int mounts_mount(int root_fd, const char *type, const char *target, unsigned int
 	if (errno == EPERM && str_eq(type, "proc"))
 		return err_set(err, EPERM,
 			       "%s (in a user namespace: where the present /proc is partly hidden, "
-			       "as in a "
-			       "container, the kernel gives no other)",
+			       "as in a container, the kernel gives no other)",
 			       strerror(EPERM));
 	if (errno == ENODEV)
 		return err_set(err, ENODEV, "this kernel has no file system %s", type);

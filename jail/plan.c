@@ -290,6 +290,20 @@ static void add_proc(struct builder *b)
 		add_bind(b, "/proc", 0);
 }
 
+/*
+ * Who is root without a user namespace may write there, whatever capabilities are gone: to
+ * core_pattern, say, which names a program that the kernel runs outside.
+ */
+static void protect_proc(struct builder *b)
+{
+	static const char *const parts[] = {"/proc/sys", "/proc/sysrq-trigger", "/proc/irq",
+					    "/proc/bus", "/proc/fs"};
+
+	for (size_t i = 0; !(b->plan.namespaces & NS_USER) && i < array_len(parts); i++)
+		if (!is_bound(b, parts[i]))
+			add_bind(b, parts[i], STEP_RDONLY | STEP_IF_THERE);
+}
+
 /* On a merged /usr the programs of /usr need these links to be found, their loader too. */
 static void add_usr_links(struct builder *b)
 {
@@ -322,10 +336,12 @@ static void add_tree(struct builder *b, bool with_own)
 			add_bind(b, path, strv_has(&b->ro, path) ? STEP_RDONLY : 0);
 		else if (str_eq(path, "/dev"))
 			add_dev(b);
-		else if (str_eq(path, "/proc"))
-			add_proc(b);
-		else
+		else if (str_eq(path, "/tmp"))
 			add_mount(b, "tmpfs", path, MS_NOSUID | MS_NODEV, "mode=1777");
+		else {
+			add_proc(b);
+			protect_proc(b);
+		}
 	}
 }
 
@@ -341,8 +357,10 @@ static void add_new_root(struct builder *b)
 
 	if (b->root) {
 		add_root_dir(b, b->root, 0);
-		if ((b->plan.namespaces & NS_PID) && !is_bound(b, "/proc"))
-			add_mount(b, "proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+		if ((b->plan.namespaces & NS_PID) && !is_bound(b, "/proc")) {
+			add_proc(b);
+			protect_proc(b);
+		}
 	} else if (whole) {
 		add_root_dir(b, "/", strv_has(&b->ro, "/") ? STEP_RDONLY : 0);
 	} else {
@@ -359,7 +377,8 @@ static void add_mounts(struct builder *b)
 {
 	unsigned int mask = b->plan.namespaces;
 	bool new_root = b->root || b->ro.n || b->rw.n;
-	const char *cwd = b->spec->cwd;
+	const char *cwd = b->spec->cwd ? b->spec->cwd : b->spec->present_cwd;
+	bool is_given = b->spec->cwd;
 	struct step *s;
 
 	if (mask & NS_MOUNT) {
@@ -371,11 +390,11 @@ static void add_mounts(struct builder *b)
 		if (!new_root && (mask & NS_NET))
 			add(b, STEP_SYSFS, 0, "mount sysfs on /sys, if allowed");
 	}
-	if (!cwd && !new_root)
+	if (!is_given && !new_root)
 		return;
-	s = add(b, STEP_CWD, cwd ? 0 : STEP_IF_THERE, "change to the folder %s%s",
-		cwd ? cwd : b->spec->present_cwd, cwd ? "" : ", if it is there");
-	s->target = xstrdup(cwd ? cwd : b->spec->present_cwd);
+	s = add(b, STEP_CWD, is_given ? 0 : STEP_IF_THERE, "change to the folder %s%s", cwd,
+		is_given ? "" : ", if it is there");
+	s->target = *cwd == '/' ? xstrdup(cwd) : path_join(b->spec->present_cwd, cwd);
 }
 
 /* --- all --- */
@@ -414,6 +433,10 @@ static int check(struct builder *b, struct err *err)
 		if (strv_has(&b->rw, b->ro.items[i]))
 			return err_set(err, EINVAL, "%.200s is given both to --ro and --rw",
 				       b->ro.items[i]);
+	if (spec->policy && !*spec->policy)
+		return err_set(err, EINVAL, "--policy: an empty path");
+	if (spec->cwd && !*spec->cwd)
+		return err_set(err, EINVAL, "--cwd: an empty path");
 	if (b->root && is_bound(b, "/"))
 		return err_set(err, EINVAL, "--root: / cannot be bound into it as well");
 	return 0;

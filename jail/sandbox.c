@@ -47,8 +47,8 @@ static int run_init(struct run *run, struct plan *plan, struct err *err)
 	run->plan = plan;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &run->saved);
-	signal(SIGCHLD,
-	       SIG_DFL); /* ignored, as some parents leave it, it would lose the exit status */
+	/* ignored, as some parents leave it, it would lose the exit status */
+	signal(SIGCHLD, SIG_DFL);
 	shared = mmap(NULL, sizeof(*run->report), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
@@ -88,15 +88,16 @@ static int start(struct run *run, const struct seccomp_filter *filter, int child
 		.envp = environ,
 	};
 
+	/* without a pid namespace the command could take hold of us, who are under no filter */
+	prctl(PR_SET_DUMPABLE, 0);
 	run->pid = fork();
 	if (run->pid < 0)
 		return err_errno(err, "fork");
 	if (run->pid == 0) {
+		prctl(PR_SET_DUMPABLE, 1); /* jail has to write the maps below /proc */
 		close(jail_fd);
 		apply_run(&apply);
 	}
-	/* without a pid namespace the command could take hold of us, who are under no filter */
-	prctl(PR_SET_DUMPABLE, 0);
 	wait_for_these_only(run);
 	return 0;
 }

@@ -24,8 +24,7 @@ static int user_forbidden(struct err *err)
 	if (sysctl_is("/proc/sys/kernel/unprivileged_userns_clone", '0'))
 		return err_set(err, EPERM,
 			       "forbidden to ordinary users here: sysctl "
-			       "kernel.unprivileged_userns_clone=1, "
-			       "or run as root");
+			       "kernel.unprivileged_userns_clone=1, or run as root");
 	if (sysctl_is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", '1'))
 		return err_set(err, EPERM,
 			       "AppArmor forbids it to ordinary users here: sysctl "

@@ -338,6 +338,8 @@ int yaml_int(const struct yaml *y, const struct yaml_node *node, const char *wha
 			return 0;
 		}
 	}
+	if (min == max)
+		return yaml_error(y, node, err, "%s must be %lld", what, (long long)min);
 	return yaml_error(y, node, err, "%s must be a number from %lld to %lld", what,
 			  (long long)min, (long long)max);
 }

@@ -41,6 +41,8 @@ ok "maps that overlap" says 2 "overlaps 0:0:5" "$jail" --uid-map 0:0:5 --uid-map
 ok "--no-init without a pid namespace" says 2 "only with a pid namespace" "$jail" --no-init -- true
 ok "a path both read-only and writable" says 2 "both to --ro and --rw" "$jail" --ro /usr --rw /usr/ -- true
 ok "'..' in a path" says 2 "give the real path" "$jail" --ro /usr/../etc -- true
+ok "an empty policy's name" says 2 "--policy: an empty path" "$jail" --policy= -- true
+ok "an empty list of capabilities" says 2 "--caps: all, none, or names" "$jail" --caps= -- true
 ok "--json alone" says 2 "only with --dry-run" "$jail" --json -- true
 ok "options after the command are the command's" is "--ro /x" "$jail" -- echo --ro /x
 ok "the exit code is the command's" exits 7 "$jail" -- sh -c 'exit 7'
@@ -172,6 +174,14 @@ if [[ " ${whos[*]} " == *" ordinary "* ]]; then
 		"${ordinary[@]}" "$jail" --caps chown -- true
 	ok "root: PID 1 holds nothing open" is "" "$jail" -n user,pid --caps all --ro / -- ls /proc/1/fd
 	# shellcheck disable=SC2016 # the inner shell's
+	if "$jail" --ro /usr -- true 2>/dev/null; then # opening changes nothing
+		ok "root: what steers the machine is read-only" says 1 "Read-only file system" \
+			"$jail" --ro /usr -- sh -c 'true 3>>/proc/sys/kernel/core_pattern; exit 1'
+		ok "root: also below a /proc of its own" says 1 "Read-only file system" \
+			"$jail" --ro / -n pid -- sh -c 'true 3>>/proc/sys/kernel/core_pattern; exit 1'
+		ok "root: unless an option names it" exits 0 \
+			"$jail" --ro / --rw /proc/sys -- sh -c 'exec 3>>/proc/sys/kernel/core_pattern'
+	fi
 	ok "root: many ids" is "0 0 100000 65536" "$jail" --uid-map 0:100000:65536 --gid-map 0:100000:65536 -- \
 		sh -c 'echo $(id -u) $(cat /proc/self/uid_map)'
 fi
@@ -204,8 +214,10 @@ mounts() {
 	ok "the folder stays when it is there" is "$dir/keep" sh -c 'cd keep && "$1" --ro / --rw "$2/keep" -- pwd' sh "$jail" "$dir"
 	ok "else it is /" is / sh -c 'cd keep && "$1" --ro /usr -- pwd' sh "$jail"
 	ok "--cwd" is /usr/bin "$jail" --ro /usr --cwd /usr/bin -- pwd
+	ok "--cwd from the present folder" is "$dir/keep" "$jail" --ro / --rw "$dir" --cwd keep -- pwd
 	ok "--cwd that is not there" says 125 "change to the folder /nowhere: No such file" "$jail" --ro /usr --cwd /nowhere -- true
-	ok "a path that is not there" says 125 "bind /no/such read-only: No such file" "$jail" --ro /no/such -- true
+	ok "a path that is not there" says 125 "jail: bind /no/such read-only: No such file" "$jail" --ro /no/such -- true
+	ok "a root that is not there" says 125 "jail: take /no/such as the root: No such file" "$jail" --root /no/such -- true
 	mkdir -p root/bin root/proc root/etc
 	cp "$(command -v busybox)" root/bin/ 2>/dev/null || {
 		skip "--root" "no static busybox here"
@@ -224,6 +236,25 @@ if "$jail" -n mount -- true 2>why; then
 	mounts
 else
 	skip "mounts" "$(head -c 150 why)"
+fi
+
+# --- what the command may not take hold of --------------------------------------------------------------
+# closed OPTION...: every process that jail leaves beside the command forbids ptrace before it
+# creates the next one: how a race ends cannot be tested, its absence can.
+closed() {
+	local said
+	said=$(strace -f -e trace=prctl,fork,vfork,clone,clone3,execve -e signal=none "$jail" "$@" -- true 2>&1) || return 1
+	awk '{ sub(/^\[pid +[0-9]+\] +/, "") }
+		/prctl\(PR_SET_DUMPABLE, SUID_DUMP_DISABLE/ { shut = 1 }
+		/prctl\(PR_SET_DUMPABLE, SUID_DUMP_USER/ { shut = 0 }
+		/^(v?fork|clone3?)\(/ { print shut ? "shut" : "open" }' <<<"$said"
+}
+if strace -f true 2>/dev/null; then
+	ok "jail is out of reach when it starts the command" is shut closed
+	ok "so is what is between" is $'shut\nshut' closed -n user,time
+	ok "so is PID 1" is $'shut\nshut\nshut' closed -n user,pid
+else
+	skip "jail is out of the command's reach" "no strace, or it may not trace"
 fi
 
 # --- signals and ends ---------------------------------------------------------------------------------

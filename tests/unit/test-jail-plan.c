@@ -173,7 +173,10 @@ static void a_new_root(void **state)
 		  "link /dev/stderr to /proc/self/fd/2\nmake the folder /dev/shm\nmake the folder "
 		  "/dev/pts\n"
 		  "mount devpts on /dev/pts\nlink /dev/ptmx to pts/ptmx\nbind /dev/kvm read-only\n"
-		  "bind /proc\nbind /tmp\nbind /usr read-only\nbind /usr/share/doc\nbind "
+		  "bind /proc\n"
+		  "bind /proc/sys read-only\nbind /proc/sysrq-trigger read-only\n"
+		  "bind /proc/irq read-only\nbind /proc/bus read-only\nbind /proc/fs read-only\n"
+		  "bind /tmp\nbind /usr read-only\nbind /usr/share/doc\nbind "
 		  "/work/data read-only\n"
 		  "make the root itself read-only\nenter the new root\n"
 		  "change to the folder /work, if it is there\n" START);
@@ -208,10 +211,14 @@ static void a_root_dir(void **state)
 	spec.no_init = true;
 	strv_add(&spec.ro, "/usr");
 	make(&spec, &plan);
-	steps_are(&plan, "create a mount namespace\ncreate a pid namespace\n"
-			 "start the first process of the new namespaces\nmake the mounts private\n"
-			 "take /work/r as the root\nmount proc on /proc\nbind /usr read-only\n"
-			 "enter the new root\nchange to the folder /x\n" START);
+	steps_are(&plan,
+		  "create a mount namespace\ncreate a pid namespace\n"
+		  "start the first process of the new namespaces\nmake the mounts private\n"
+		  "take /work/r as the root\nmount proc on /proc\n"
+		  "bind /proc/sys read-only\nbind /proc/sysrq-trigger read-only\n"
+		  "bind /proc/irq read-only\nbind /proc/bus read-only\nbind /proc/fs read-only\n"
+		  "bind /usr read-only\n"
+		  "enter the new root\nchange to the folder /x\n" START);
 	/* nothing is made in a folder of the user's */
 	for (size_t i = 0; i < plan.n; i++)
 		if (plan.steps[i].op == STEP_BIND || plan.steps[i].op == STEP_MOUNT)

@@ -92,7 +92,7 @@ static void test_refused(void **state)
 		const char *text, *said;
 	} cases[] = {
 		{"", "l:1:1: schema is missing"},
-		{"schema: 2\n", "l:1:9: schema must be a number from 1 to 1"},
+		{"schema: 2\n", "l:1:9: schema must be 1"},
 		{"schema: 1\nkernel: {}\n", "l:2:1: unknown key 'kernel'"},
 		{"schema: 1\nkernels: []\n", "l:2:10: kernels must be a map"},
 		{KERNEL("../x", "amd64", ENTRY("n", "p.deb", "1", DIGEST)),
