@@ -127,7 +127,7 @@ static int end(const struct plan *plan, const struct policy *policy, int wait_st
 	    policy->fallback.kind == POLICY_KILL)
 		fprintf(stderr,
 			"jail: %s was killed by the policy %s: it made a system call that is not "
-			"allowed (the kernel's log names it)\n",
+			"allowed (its number is in the kernel's log)\n",
 			plan->argv[0], policy->name);
 	return proc_exit_code(wait_status);
 }

@@ -6,7 +6,7 @@
 
 #include "lab/scenario/console.h"
 
-enum { QUOTE_MAX = 120, REGEX_LINE_MAX = 64 << 10 };
+enum { QUOTE_MAX = 200, REGEX_LINE_MAX = 64 << 10 };
 
 static const char *const names[VERDICT_COUNT] = {
 	[VERDICT_PASS] = "pass", [VERDICT_FAIL] = "fail", [VERDICT_CRASH] = "crash",
@@ -35,22 +35,46 @@ static bool line_matches(const regex_t *re, const char *line, size_t len)
 	return regexec(re, line, 1, &whole, REG_STARTEND) == 0;
 }
 
-static bool occurs(const struct match *m, struct evidence_text text)
+/* The line of text that begins at *start, without its end; *start moves on to the next one. */
+static struct evidence_text next_line(struct evidence_text text, size_t *start)
+{
+	struct evidence_text line = {text.data + *start, text.len - *start};
+	const char *end = memchr(line.data, '\n', line.len);
+
+	if (end)
+		line.len = (size_t)(end - line.data);
+	*start += line.len + 1;
+	if (line.len && line.data[line.len - 1] == '\r')
+		line.len--;
+	return line;
+}
+
+static bool find_text(const char *wanted, struct evidence_text text, struct evidence_text *line)
+{
+	const char *found = text.len ? memmem(text.data, text.len, wanted, strlen(wanted)) : NULL;
+	size_t start;
+
+	if (!found)
+		return false;
+	for (start = (size_t)(found - text.data); start && text.data[start - 1] != '\n';)
+		start--;
+	*line = next_line(text, &start);
+	return true;
+}
+
+/* Whether text has it; *line is where, when it has. */
+static bool occurs(const struct match *m, struct evidence_text text, struct evidence_text *line)
 {
 	bool found = false;
 	regex_t re;
 
 	if (!m->regex)
-		return text.len && memmem(text.data, text.len, m->text, strlen(m->text));
+		return find_text(m->text, text, line);
 	if (regcomp(&re, m->text, REG_EXTENDED))
 		return false; /* scenario_parse() has compiled it before */
 	for (size_t at = 0; at < text.len && !found;) {
-		const char *line = text.data + at;
-		const char *end = memchr(line, '\n', text.len - at);
-		size_t len = end ? (size_t)(end - line) : text.len - at;
-
-		found = line_matches(&re, line, len && line[len - 1] == '\r' ? len - 1 : len);
-		at += len + 1;
+		*line = next_line(text, &at);
+		found = line_matches(&re, line->data, line->len);
 	}
 	regfree(&re);
 	return found;
@@ -98,14 +122,16 @@ static void check_text(struct judgement *j, const char *what, const struct match
 	for (size_t i = 0; i < want->n; i++) {
 		const struct match *m = &want->items[i];
 		auto_cleanup(buf) line = {0};
+		struct evidence_text where;
 
-		if (occurs(m, text) != m->negate)
+		if (occurs(m, text, &where) != m->negate)
 			continue;
 		str_printable(&line, what, strlen(what), QUOTE_MAX, false);
 		if (m->negate) {
 			buf_adds(&line, " has ");
 			add_match(&line, m);
-			buf_adds(&line, ", which it must not");
+			buf_adds(&line, ", which it must not: ");
+			add_quoted(&line, where.data, where.len);
 		} else if (!text.len) {
 			buf_adds(&line, " is empty, expected ");
 			add_match(&line, m);
@@ -261,12 +287,12 @@ static void add_expected_crash(struct buf *line, const struct expect *e)
 
 static bool title_matches(const struct expect *e, const char *title)
 {
-	struct evidence_text text = {title, title ? strlen(title) : 0};
+	struct evidence_text text = {title, title ? strlen(title) : 0}, line;
 
 	if (!e->crash.n || !title)
 		return false;
 	for (size_t i = 0; i < e->crash.n; i++)
-		if (occurs(&e->crash.items[i], text) == e->crash.items[i].negate)
+		if (occurs(&e->crash.items[i], text, &line) == e->crash.items[i].negate)
 			return false;
 	return true;
 }

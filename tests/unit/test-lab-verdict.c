@@ -76,7 +76,17 @@ static const struct row {
 	 "",
 	 "",
 	 VERDICT_FAIL,
-	 "stdout has \"b\", which it must not|stdout lacks /^c+$/ (it begins: \"ab\")"},
+	 "stdout has \"b\", which it must not: \"ab\"|stdout lacks /^c+$/ (it begins: \"ab\")"},
+	/* what must not be there is shown: its line, first, last or in between */
+	{"{stderr: [{not: first}, {not: middle}, {not: /st$/}]}",
+	 {.exit_code = 0},
+	 "",
+	 "the first\r\nthe middle of it\nthe last",
+	 "",
+	 VERDICT_FAIL,
+	 "stderr has \"first\", which it must not: \"the first\"|"
+	 "stderr has \"middle\", which it must not: \"the middle of it\"|"
+	 "stderr has /st$/, which it must not: \"the first\""},
 	{"{stdout: x}",
 	 {.out = {100, 5}},
 	 "hello",

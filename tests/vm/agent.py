@@ -141,13 +141,28 @@ def slow_host(guest):
 def artefacts(guest):
     text = """mkdir d; echo kept >d/kept; head -c 3000000 /dev/zero >big; ln -s /etc/passwd link
               ln -s / root; mkfifo fifo; dd if=/dev/zero of=huge bs=1M count=65 2>/dev/null"""
-    asked = ["d/kept", "big", "link", "root/etc/passwd", "fifo", "d", "missing", "huge", "../../etc/passwd"]
+    asked = ["d/kept", "big", "link", "root/etc/passwd", "fifo", "missing", "huge", "../../etc/passwd"]
     r = shell(guest, text, artefact=asked)
     equal(sorted(r.files), ["big", "d/kept"])
     equal((r.files["d/kept"], r.files["big"]), (b"kept\n", b"\0" * 3000000))
     equal(len(r.notes), len(asked) - 2)
     for note, path in zip(r.notes, asked[2:]):
         check(note.startswith(f"artefact {path}: "), note)
+
+
+def artefact_folders(guest):
+    text = """mkdir -p d/e/f none; echo 1 >d/one; echo 2 >d/e/f/two; ln -s / d/e/root; ln -s . d/e/loop"""
+    r = shell(guest, text, artefact=["d", "d/one", "none"])
+    equal((r.files, len(r.notes)), ({"d/one": b"1\n", "d/e/f/two": b"2\n"}, 2))
+    r = shell(guest, "mkdir d; cd d; seq 1 1200 | xargs touch", artefact=["d"])
+    equal(len(r.files), 1000)
+    check("first 1000 were left out" in r.notes[-1], r.notes)
+    deep = "i=0; while [ $i -lt 1500 ]; do mkdir d && cd d || exit; i=$((i+1)); done; touch f"
+    r = shell(guest, deep, artefact=["d"])
+    equal((r.exit["exit"], len(r.files)), ("0", 1))
+    wide = "mkdir d; cd d; for i in $(seq 1 110); do mkdir $i; (cd $i; seq 1 100 | xargs mkdir); done"
+    r = shell(guest, wide, artefact=["d"])
+    check("after 10000 files and folders" in r.notes[-1], r.notes)
 
 
 def kernel_log(guest):
@@ -193,8 +208,9 @@ def powers_off(guest):
 IN_ONE_GUEST = [
     hello, exit_code_and_streams, files_and_modes, next_job_is_clean, environment,
     not_found_and_not_executable, killed_by_signal, signal_frame, timeout_ends_everything,
-    what_is_left_does_not_delay, traced, output_is_bounded, slow_host, artefacts, kernel_log,
-    root_can_be_pivoted, modules_on_demand, seed_and_clock, fork_bomb_ends, powers_off,
+    what_is_left_does_not_delay, traced, output_is_bounded, slow_host, artefacts,
+    artefact_folders, kernel_log, root_can_be_pivoted, modules_on_demand, seed_and_clock,
+    fork_bomb_ends, powers_off,
 ]
 
 # --- one guest each: what ends the machine --------------------------------------------------------

@@ -1,5 +1,6 @@
 #include "vm/agent/files.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include "jail/base/io.h"
 #include "vm/agent/setup.h"
 
-enum { DRAIN_MS = 60000 };
+enum { DRAIN_MS = 60000, ARTEFACT_ENTRIES_MAX = 10000 };
 
 int files_reset(struct err *err)
 {
@@ -126,12 +127,56 @@ static int64_t send_file(struct channel *c, int dirfd, const char *path, int64_t
 	return sum;
 }
 
+/* The names in a folder; false when path is none, or cannot be read. */
+static bool read_folder(int dirfd, const char *path, struct strv *names)
+{
+	int fd = open_beneath(dirfd, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_NOFOLLOW, 0);
+	auto_closedir DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	if (!d) {
+		cleanup_close(&fd);
+		return false;
+	}
+	while (names->n < ARTEFACT_ENTRIES_MAX && (e = readdir(d)))
+		if (!str_eq(e->d_name, ".") && !str_eq(e->d_name, ".."))
+			strv_add(names, e->d_name);
+	strv_sort(names);
+	return true;
+}
+
+/* path, or the files below it. left: entries that may still be looked at, in any folder. */
+static void list_files(int dirfd, const char *path, struct strv *files, int *left)
+{
+	auto_cleanup(strv) names = {0};
+
+	if (--*left < 0)
+		return;
+	if (!path_is_inside(path) || !read_folder(dirfd, path, &names)) {
+		if (!strv_has(files, path))
+			strv_add(files, path); /* if it is no file, send_file() says why not */
+		return;
+	}
+	for (size_t i = 0; i < names.n && files->n <= ARTEFACT_FILES_MAX; i++) {
+		auto_free char *below = path_join(path, names.items[i]);
+
+		list_files(dirfd, below, files, left);
+	}
+}
+
 void files_send(struct channel *c, int dirfd, const struct strv *paths, struct strv *notes)
 {
 	int64_t room = ARTEFACT_BYTES_MAX, n;
+	auto_cleanup(strv) files = {0};
+	int left = ARTEFACT_ENTRIES_MAX;
 
-	for (size_t i = 0; i < paths->n; i++) {
-		const char *path = paths->items[i];
+	for (size_t i = 0; i < paths->n; i++)
+		list_files(dirfd, paths->items[i], &files, &left);
+	if (left < 0)
+		strv_addf(notes, "artefacts after %d files and folders were left out",
+			  ARTEFACT_ENTRIES_MAX);
+	for (size_t i = 0; i < files.n; i++) {
+		const char *path = files.items[i];
 
 		if (i >= ARTEFACT_FILES_MAX) {
 			strv_addf(notes, "artefacts after the first %d were left out",

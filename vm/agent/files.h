@@ -24,8 +24,8 @@ int files_end(struct incoming *in, struct err *err);
 void files_drop(struct incoming *in);
 
 /*
- * Send the regular files that paths (relative to dirfd) name; links are not followed. What is left
- * out, and why, is added to notes.
+ * Send the regular files that paths (relative to dirfd) name, and those in folders that they name;
+ * links are not followed. What is left out, and why, is added to notes.
  */
 void files_send(struct channel *c, int dirfd, const struct strv *paths, struct strv *notes);
 
