@@ -364,7 +364,7 @@ int yaml_strings(const struct yaml *y, const struct yaml_node *node, const char 
 		return 0;
 	}
 	if (node->kind == YAML_MAP)
-		return yaml_error(y, node, err, "%s must be a list, not a map", what);
+		return yaml_error(y, node, err, "%s must be text or a list, not a map", what);
 	for (size_t i = 0; i < node->n; i++) {
 		if (yaml_string(y, &node->items[i], what, &s, err) < 0)
 			return -EINVAL;

@@ -91,7 +91,7 @@ static void check_files(struct loader *l, const struct scenario *s)
 			why = "is not a regular file";
 		if (!why)
 			continue;
-		text = str_printf("%s:%u:%u: files: %s %s", s->path, s->files_at[i].line,
+		text = str_printf("%s:%u:%u: %s %s", s->path, s->files_at[i].line,
 				  s->files_at[i].column, file, why);
 		add_mistake(l, text);
 	}

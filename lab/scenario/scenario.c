@@ -35,6 +35,20 @@ static int read_keys(const struct yaml *y, const struct yaml_node *map, const ch
 	return 0;
 }
 
+/* Read a list of strings of which each must satisfy is_good; wanted says what that is. */
+static int read_checked(const struct yaml *y, const struct yaml_node *node, const char *what,
+			bool (*is_good)(const char *), const char *wanted, struct strv *ret,
+			struct err *err)
+{
+	if (yaml_strings(y, node, what, ret, err) < 0)
+		return -EINVAL;
+	for (size_t i = 0; i < ret->n; i++)
+		if (!is_good(ret->items[i]))
+			return yaml_error(y, node->kind == YAML_LIST ? &node->items[i] : node, err,
+					  "%s: '%.80s' is not %s", what, ret->items[i], wanted);
+	return 0;
+}
+
 /* A path of a file that is carried in: of files: and of jail: policy. */
 static int add_file(const struct yaml *y, const struct yaml_node *node, const char *what,
 		    struct scenario *s, struct err *err)
@@ -79,8 +93,8 @@ static const char *join(const struct strv *v, struct buf *out)
 static int read_namespaces(const struct yaml *y, const struct yaml_node *node, const char *what,
 			   struct scenario *s, struct err *err)
 {
-	static const char *const known[] = {"user", "mount", "pid",    "ipc",
-					    "uts",  "net",   "cgroup", "time"};
+	static const char *const known[] = {"user", "mount",  "pid",  "ipc", "uts",
+					    "net",  "cgroup", "time", "all"};
 	auto_cleanup(strv) list = {0};
 	auto_cleanup(buf) text = {0};
 
@@ -88,15 +102,14 @@ static int read_namespaces(const struct yaml *y, const struct yaml_node *node, c
 		return -EINVAL;
 	for (size_t i = 0; i < list.n; i++) {
 		const struct yaml_node *at = node->kind == YAML_LIST ? &node->items[i] : node;
-		size_t k;
+		size_t k = 0;
 
-		for (k = 0; k < array_len(known); k++)
-			if (str_eq(known[k], list.items[i]))
-				break;
+		while (k < array_len(known) && !str_eq(known[k], list.items[i]))
+			k++;
 		if (k == array_len(known))
 			return yaml_error(y, at, err,
 					  "unknown namespace '%.40s' (known: user, mount, pid, "
-					  "ipc, uts, net, cgroup, time)",
+					  "ipc, uts, net, cgroup, time, all)",
 					  list.items[i]);
 	}
 	if (list.n)
@@ -121,6 +134,32 @@ static int read_jail_texts(const struct yaml *y, const struct yaml_node *node, c
 	auto_cleanup(strv) list = {0};
 
 	if (yaml_strings(y, node, what, &list, err) < 0)
+		return -EINVAL;
+	for (size_t i = 0; i < list.n; i++)
+		add_option(s, what, list.items[i]);
+	return 0;
+}
+
+/* Three numbers between colons; what they mean is for jail to judge. */
+static bool is_map(const char *text)
+{
+	auto_cleanup(strv) fields = {0};
+	uint64_t v;
+
+	strv_split(&fields, text, ':');
+	for (size_t i = 0; i < fields.n; i++)
+		if (str_to_u64(fields.items[i], 0, UINT32_MAX, &v) < 0)
+			return false;
+	return fields.n == 3;
+}
+
+static int read_map(const struct yaml *y, const struct yaml_node *node, const char *what,
+		    struct scenario *s, struct err *err)
+{
+	auto_cleanup(strv) list = {0};
+
+	if (read_checked(y, node, what, is_map, "INSIDE:OUTSIDE:COUNT, such as 0:1000:1", &list,
+			 err) < 0)
 		return -EINVAL;
 	for (size_t i = 0; i < list.n; i++)
 		add_option(s, what, list.items[i]);
@@ -180,8 +219,8 @@ static int read_jail(const struct yaml *y, const struct yaml_node *node, const c
 	static const struct key keys[] = {
 		{"namespaces", read_namespaces},
 		{"policy", read_policy},
-		{"uid_map", read_jail_texts},
-		{"gid_map", read_jail_texts},
+		{"uid_map", read_map},
+		{"gid_map", read_map},
 		{"root", read_jail_text},
 		{"ro", read_jail_texts},
 		{"rw", read_jail_texts},
@@ -235,20 +274,6 @@ static int read_files(const struct yaml *y, const struct yaml_node *node, const 
 	for (size_t i = 0; i < node->n; i++)
 		if (add_file(y, &node->items[i], what, s, err) < 0)
 			return -EINVAL;
-	return 0;
-}
-
-/* Read a list of strings of which each must satisfy is_good; wanted says what that is. */
-static int read_checked(const struct yaml *y, const struct yaml_node *node, const char *what,
-			bool (*is_good)(const char *), const char *wanted, struct strv *ret,
-			struct err *err)
-{
-	if (yaml_strings(y, node, what, ret, err) < 0)
-		return -EINVAL;
-	for (size_t i = 0; i < ret->n; i++)
-		if (!is_good(ret->items[i]))
-			return yaml_error(y, node->kind == YAML_LIST ? &node->items[i] : node, err,
-					  "%s: '%.80s' is not %s", what, ret->items[i], wanted);
 	return 0;
 }
 

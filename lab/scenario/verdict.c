@@ -171,20 +171,30 @@ static void check_files(struct judgement *j, const struct expect *e,
 	}
 }
 
+/* The line of text before end, of which *start becomes the beginning. */
+static struct evidence_text last_line(struct evidence_text text, size_t end, size_t *start)
+{
+	while (end && (text.data[end - 1] == '\n' || text.data[end - 1] == '\r'))
+		end--;
+	for (*start = end; *start && text.data[*start - 1] != '\n';)
+		--*start;
+	return (struct evidence_text){text.data + *start, end - *start};
+}
+
 /* The last line of stderr often says why the exit code is another one. */
 static void add_last_line(struct judgement *j, struct evidence_text text)
 {
+	static const char hint[] = "Try '"; /* … --help' for more: the reason is the line before */
 	auto_cleanup(buf) line = {0};
-	size_t end = text.len, start;
+	size_t start = 0;
+	struct evidence_text last = last_line(text, text.len, &start);
 
-	while (end && (text.data[end - 1] == '\n' || text.data[end - 1] == '\r'))
-		end--;
-	for (start = end; start && text.data[start - 1] != '\n';)
-		start--;
-	if (start == end)
+	if (start && last.len > strlen(hint) && memcmp(last.data, hint, strlen(hint)) == 0)
+		last = last_line(text, start, &start);
+	if (!last.len)
 		return;
 	buf_adds(&line, "stderr ends: ");
-	add_quoted(&line, text.data + start, end - start);
+	add_quoted(&line, last.data, last.len);
 	take_reason(j, &line);
 }
 
