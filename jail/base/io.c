@@ -172,15 +172,21 @@ bool io_exists(const char *path)
 
 int io_lock_file(const char *path, enum io_lock how, struct err *err)
 {
-	auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	for (;;) {
+		auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+		struct stat held, there;
 
-	if (fd < 0)
-		return err_errno(err, "lock %s", path);
-	while (flock(fd, LOCK_EX | (how == IO_LOCK_TRY ? LOCK_NB : 0)) < 0) {
-		if (errno != EINTR)
+		if (fd < 0)
 			return err_errno(err, "lock %s", path);
+		while (flock(fd, LOCK_EX | (how == IO_LOCK_TRY ? LOCK_NB : 0)) < 0) {
+			if (errno != EINTR)
+				return err_errno(err, "lock %s", path);
+		}
+		/* who held it may have removed the file: then others lock a new one */
+		if (fstat(fd, &held) == 0 && stat(path, &there) == 0 &&
+		    held.st_dev == there.st_dev && held.st_ino == there.st_ino)
+			return take_fd(fd);
 	}
-	return take_fd(fd);
 }
 
 int64_t io_now_ms(void)

@@ -36,7 +36,10 @@ int io_remove_tree(int dirfd, const char *path, struct err *err);
 uint64_t io_tree_size(const char *path);
 bool io_exists(const char *path);
 
-/* A lock that excludes other processes, held until the descriptor is closed (flock(2)). */
+/*
+ * A lock that excludes other processes, held until the descriptor is closed (flock(2)). Its holder
+ * may remove the file: those who wait then lock the one that is made next.
+ */
 enum io_lock { IO_LOCK_WAIT, IO_LOCK_TRY };
 /* Returns the descriptor, -EWOULDBLOCK when IO_LOCK_TRY finds it held, or another negative errno.
  */

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -206,15 +207,51 @@ static void locks_exclude(void **state)
 	assert_int_equal(io_lock_file("none/lock", IO_LOCK_TRY, NULL), -ENOENT);
 }
 
+/* Its holder removes the file: who waited must not hold what others no longer see. */
+static void a_removed_lock_excludes(void **state)
+{
+	int fd = io_lock_file("lock", IO_LOCK_WAIT, NULL), said[2], status;
+	char c;
+	pid_t pid;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(pipe(said), 0);
+	pid = fork();
+	if (pid == 0) {
+		close(fd);
+		if (write(said[1], "w", 1) != 1 || io_lock_file("lock", IO_LOCK_WAIT, NULL) < 0 ||
+		    write(said[1], "h", 1) != 1)
+			_exit(1);
+		_exit(pause());
+	}
+	close(said[1]);
+	assert_int_equal(read(said[0], &c, 1), 1);
+	usleep(50000); /* it waits by now; if not, this test passes for nothing, but never fails */
+	assert_int_equal(unlink("lock"), 0);
+	close(fd);
+	assert_int_equal(read(said[0], &c, 1), 1);
+	fd = io_lock_file("lock", IO_LOCK_TRY, NULL);
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	close(said[0]);
+	assert_int_equal(fd, -EWOULDBLOCK);
+}
+
 #define in_folder(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		in_folder(reads_up_to_a_limit), in_folder(reads_from_a_pipe),
-		in_folder(writes_in_one_step),	in_folder(a_full_disk_keeps_the_old_file),
-		in_folder(makes_folders),	in_folder(removes_without_following),
-		in_folder(sums_sizes),		in_folder(locks_exclude),
+		in_folder(reads_up_to_a_limit),
+		in_folder(reads_from_a_pipe),
+		in_folder(writes_in_one_step),
+		in_folder(a_full_disk_keeps_the_old_file),
+		in_folder(makes_folders),
+		in_folder(removes_without_following),
+		in_folder(sums_sizes),
+		in_folder(locks_exclude),
+		in_folder(a_removed_lock_excludes),
 	};
 
 	return cmocka_run_group_tests_name("io", tests, NULL, NULL);
