@@ -2,12 +2,15 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "jail/base/io.h"
 #include "lab/cache.h"
 #include "lab/cmd.h"
+#include "lab/kernel/kernel-pin.h"
+#include "lab/kernel/kernel-store.h"
 
 struct cache_args {
 	int64_t age_ms;
@@ -16,23 +19,33 @@ struct cache_args {
 
 static const struct opt options[] = {
 	{0, "older", "TIME", OPT_MS, offsetof(struct cache_args, age_ms),
-	 "prune: only what was not used for so long (24h; default: all images and packages)"},
-	{0, "json", NULL, OPT_FLAG, offsetof(struct cache_args, json), "machine-readable sizes"},
+	 "prune: only what was not used for so long (24h; default: all)"},
+	{0, "json", NULL, OPT_FLAG, offsetof(struct cache_args, json), "machine-readable output"},
 };
 
-static const struct cmd_usage usage = {
-	"cache", "[options] [prune]",
-	"What the cache holds. 'prune' removes guest images and downloaded packages: the former "
-	"are\n"
-	"built again, the latter fetched again when needed. Kernels stay ('lab kernel rm NAME')."};
+static const struct cmd_usage usage = {"cache", "[options] [prune]",
+				       "What the cache holds. 'prune' removes guest images and "
+				       "downloaded packages, which are built\n"
+				       "and fetched again when they are needed, and kernels that "
+				       "are not in kernels.lock (any more).\n"
+				       "The other kernels stay ('lab kernel rm NAME'), and so does "
+				       "what another lab is working on."};
 
-static const struct {
+enum prune {
+	PRUNE_NOT,
+	PRUNE_FILES,	/* NAME.deb while NAME.lock is not held */
+	PRUNE_UNPINNED, /* the same, but not what kernels.lock names */
+	PRUNE_INDEXES,	/* all, while pin.lock is not held */
+};
+static const struct part {
 	const char *sub, *what;
-	bool prunable;
+	enum prune prune;
 } parts[] = {
-	{"kernels", "unpacked kernels", false}, {"debs", "downloaded packages", true},
-	{"images", "guest images", true},	{"apt", "indexes of suites", true},
-	{"virt", "libvirt's own state", false},
+	{"kernels", "unpacked kernels", PRUNE_UNPINNED},
+	{"debs", "downloaded packages", PRUNE_FILES},
+	{"images", "guest images", PRUNE_FILES},
+	{"apt", "indexes of suites", PRUNE_INDEXES},
+	{"virt", "libvirt's own state", PRUNE_NOT},
 };
 
 static int print_sizes(const char *base, bool json)
@@ -62,33 +75,96 @@ static int print_sizes(const char *base, bool json)
 	return EXIT_MET;
 }
 
-/* Remove the entries of dir whose last use is at least age_ms ago; adds what that freed. */
-static int prune_dir(const char *dir, int64_t age_ms, uint64_t *freed, struct err *err)
+/* The name that an entry's lock has, without ".lock". */
+static char *lock_stem(const struct part *part, const char *name)
 {
-	auto_closedir DIR *d = opendir(dir);
+	static const char *const suffixes[] = {".lock", ".tmp",	 ".part",
+					       ".deb",	".cpio", ".squashfs"};
+
+	if (part->prune == PRUNE_INDEXES)
+		return xstrdup("pin");
+	for (size_t i = 0; i < array_len(suffixes); i++)
+		if (str_ends(name, suffixes[i]))
+			return xstrndup(name, strlen(name) - strlen(suffixes[i]));
+	return xstrdup(name);
+}
+
+struct pruning {
+	int64_t age_ms;
+	struct strv pinned; /* folders of kernels.lock */
+	uint64_t freed;
+};
+
+static void pruning_deinit(struct pruning *p)
+{
+	strv_deinit(&p->pinned);
+}
+DEFINE_CLEANUP(pruning, pruning_deinit)
+
+/* Remove one entry, unless it is in use, or younger than asked for. */
+static int prune_entry(struct pruning *p, const struct part *part, const char *dir,
+		       const char *name, struct err *err)
+{
+	auto_free char *path = path_join(dir, name), *stem = lock_stem(part, name);
+	auto_free char *lock_path = str_printf("%s/%s.lock", dir, stem);
+	auto_close int lock = -1;
+	struct stat st;
+	int64_t age_ms;
+	uint64_t size;
+	int r;
+
+	if (lstat(path, &st) < 0 || str_eq(path, lock_path) || strv_has(&p->pinned, name))
+		return 0;
+	age_ms = (time(NULL) - (st.st_atime > st.st_mtime ? st.st_atime : st.st_mtime)) * 1000;
+	/* what is just being written has a temporary name and no lock */
+	if (age_ms < (str_starts(name, "tmp-") ? 3600000 : 0) || age_ms < p->age_ms)
+		return 0;
+	lock = io_lock_file(lock_path, IO_LOCK_TRY, err);
+	if (lock == -EWOULDBLOCK)
+		return 0;
+	if (lock < 0)
+		return lock;
+	size = io_tree_size(path);
+	r = io_remove_tree(AT_FDCWD, path, err);
+	if (r == 0)
+		p->freed += size;
+	unlink(lock_path);
+	return r;
+}
+
+static int prune_part(struct pruning *p, const struct part *part, const char *base, struct err *err)
+{
+	auto_free char *dir = path_join(base, part->sub);
+	auto_closedir DIR *d = part->prune == PRUNE_NOT ? NULL : opendir(dir);
 	struct dirent *e;
+	int r = 0;
 
 	if (!d)
-		return errno == ENOENT ? 0 : err_errno(err, "%s", dir);
-	while ((e = readdir(d))) {
-		auto_free char *path = path_join(dir, e->d_name);
-		struct stat st;
-		uint64_t size;
-		time_t used;
-		int r;
+		return part->prune == PRUNE_NOT || errno == ENOENT ? 0 : err_errno(err, "%s", dir);
+	while (r == 0 && (e = readdir(d)))
+		if (e->d_name[0] != '.')
+			r = prune_entry(p, part, dir, e->d_name, err);
+	return r;
+}
 
-		if (e->d_name[0] == '.' || lstat(path, &st) < 0)
-			continue;
-		used = st.st_atime > st.st_mtime ? st.st_atime : st.st_mtime;
-		if ((int64_t)(time(NULL) - used) * 1000 < age_ms)
-			continue;
-		size = io_tree_size(path);
-		r = io_remove_tree(AT_FDCWD, path, err);
-		if (r < 0)
-			return r;
-		*freed += size;
-	}
-	return 0;
+static int prune(const char *base, int64_t age_ms, bool json)
+{
+	auto_cleanup(pruning) p = {.age_ms = age_ms};
+	auto_cleanup(kernels_lock) lock = {0};
+	struct err err = {0};
+	int r = kernels_lock_load(&lock, &err);
+
+	for (size_t i = 0; i < lock.n; i++)
+		strv_take(&p.pinned, kernel_store_name(&lock.items[i]));
+	for (size_t i = 0; r == 0 && i < array_len(parts); i++)
+		r = prune_part(&p, &parts[i], base, &err);
+	if (r < 0)
+		return cmd_fail(r == -EINVAL ? EXIT_USAGE : EXIT_LOST, &err);
+	if (json)
+		printf("{\"freed_bytes\": %llu}\n", (unsigned long long)p.freed);
+	else
+		printf("freed %.1f MiB\n", p.freed / 1048576.0);
+	return EXIT_MET;
 }
 
 int cmd_cache(int argc, char **argv)
@@ -96,7 +172,6 @@ int cmd_cache(int argc, char **argv)
 	struct cache_args a = {0};
 	struct err err = {0};
 	auto_free char *base = NULL;
-	uint64_t freed = 0;
 	int operands,
 		code = cmd_options(&usage, options, array_len(options), argc, argv, &a, &operands);
 
@@ -107,17 +182,11 @@ int cmd_cache(int argc, char **argv)
 		return cmd_fail(EXIT_USAGE, &err);
 	if (operands == argc)
 		return print_sizes(base, a.json);
-	if (argc - operands > 1 || !str_eq(argv[operands], "prune")) {
-		err_set(&err, EINVAL, "unknown argument '%.60s' (there is 'prune')",
-			argv[operands]);
-		return cmd_fail(EXIT_USAGE, &err);
-	}
-	for (size_t i = 0; i < array_len(parts); i++) {
-		auto_free char *dir = path_join(base, parts[i].sub);
-
-		if (parts[i].prunable && prune_dir(dir, a.age_ms, &freed, &err) < 0)
-			return cmd_fail(EXIT_LOST, &err);
-	}
-	printf("freed %.1f MiB\n", freed / 1048576.0);
-	return EXIT_MET;
+	if (argc - operands == 1 && str_eq(argv[operands], "prune"))
+		return prune(base, a.age_ms, a.json);
+	err_set(&err, EINVAL, "unknown argument '%.60s' (there is 'prune')",
+		argv[operands + str_eq(argv[operands], "prune")]);
+	cmd_fail(EXIT_USAGE, &err);
+	fprintf(stderr, "Try 'lab cache --help'.\n");
+	return EXIT_USAGE;
 }

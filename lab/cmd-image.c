@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "jail/base/io.h"
 #include "lab/cache.h"
@@ -38,32 +37,57 @@ static int verb_pin(const struct image_build_args *args __attribute__((unused)))
 	return EXIT_MET;
 }
 
-static int verb_list(const struct image_build_args *args __attribute__((unused)))
+/* The images in the cache, by name; what another lab is just writing is not one. */
+static int find_images(char **dir, struct strv *names, struct err *err)
 {
-	struct err err = {0};
-	auto_free char *path = cache_dir("images", &err);
-	auto_closedir DIR *d = path ? opendir(path) : NULL;
+	auto_closedir DIR *d = NULL;
 	struct dirent *e;
 
+	*dir = cache_dir("images", err);
+	d = *dir ? opendir(*dir) : NULL;
 	if (!d)
-		return cmd_fail(EXIT_LOST, &err);
-	while ((e = readdir(d))) {
-		struct stat st;
+		return *dir ? err_errno(err, "%s", *dir) : -err->code;
+	while ((e = readdir(d)))
+		if (e->d_name[0] != '.' && !str_starts(e->d_name, "tmp-"))
+			strv_add(names, e->d_name);
+	strv_sort(names);
+	return 0;
+}
 
-		if (e->d_name[0] != '.' &&
-		    fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-			printf("%-70s %7.1f MiB\n", e->d_name, st.st_blocks / 2048.0);
+static int verb_list(const struct image_build_args *args __attribute__((unused)))
+{
+	auto_cleanup(strv) names = {0};
+	auto_free char *dir = NULL;
+	struct err err = {0};
+
+	if (find_images(&dir, &names, &err) < 0)
+		return cmd_fail(EXIT_LOST, &err);
+	for (size_t i = 0; i < names.n; i++) {
+		auto_free char *path = path_join(dir, names.items[i]);
+
+		printf("%7.1f MiB  %s\n", io_tree_size(path) / 1048576.0, path);
 	}
 	return EXIT_MET;
 }
 
 static int verb_rm(const struct image_build_args *args __attribute__((unused)))
 {
+	auto_cleanup(strv) names = {0};
+	auto_free char *dir = NULL;
 	struct err err = {0};
-	auto_free char *path = cache_dir("images", &err);
+	uint64_t freed = 0;
+	int r = find_images(&dir, &names, &err);
 
-	if (!path || io_remove_tree(AT_FDCWD, path, &err) < 0)
+	for (size_t i = 0; r == 0 && i < names.n; i++) {
+		auto_free char *path = path_join(dir, names.items[i]);
+
+		freed += io_tree_size(path);
+		r = io_remove_tree(AT_FDCWD, path, &err);
+	}
+	if (r < 0)
 		return cmd_fail(EXIT_LOST, &err);
+	printf("%zu image%s removed from the cache (%.1f MiB)\n", names.n, names.n == 1 ? "" : "s",
+	       freed / 1048576.0);
 	return EXIT_MET;
 }
 
@@ -89,7 +113,11 @@ int cmd_image(int argc, char **argv)
 	for (size_t i = 0; at + 1 == argc && i < array_len(verbs); i++)
 		if (str_eq(argv[at], verbs[i].name))
 			return verbs[i].fn(&args);
-	err_set(&err, EINVAL, "one of list, build, pin or rm is needed");
+	if (at == argc)
+		err_set(&err, EINVAL, "say what to do: list, build, pin or rm");
+	else
+		err_set(&err, EINVAL, "unknown argument '%.60s': list, build, pin or rm, alone",
+			argv[argc - 1]);
 	cmd_fail(EXIT_USAGE, &err);
 	fprintf(stderr, "Try 'lab image --help'.\n");
 	return EXIT_USAGE;

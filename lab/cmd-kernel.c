@@ -105,39 +105,57 @@ static json_t *kernel_json(const struct state *s, const struct lock_kernel *k, b
 			 "download_bytes", (json_int_t)download_size(k));
 }
 
-static int verb_list(struct state *s, const struct lock_kernel **kernels, size_t n)
+/* Where kernels.yml and kernels.lock do not agree, and what to do about it. */
+static void print_disagreements(const struct state *s)
+{
+	for (size_t i = 0; i < s->pins.n; i++)
+		for (int arch = 0; arch < ARCH_COUNT; arch++) {
+			const char *name = s->pins.items[i].name;
+
+			if ((s->archs & 1u << arch) && strv_has(&s->names, name) &&
+			    !kernels_lock_find(&s->lock, name, arch))
+				printf("%-9s %-10s %-6s not pinned: lab kernel pin %s\n", name, "-",
+				       arch_name(arch), name);
+		}
+	for (size_t i = 0; i < s->lock.n; i++) {
+		const struct lock_kernel *k = &s->lock.items[i];
+
+		if ((s->archs & 1u << k->arch) && !pins_find(&s->pins, k->name))
+			printf("%-9s %-10s %-6s not in kernels.yml: the next 'lab kernel pin' "
+			       "drops it\n",
+			       k->name, k->version, arch_name(k->arch));
+	}
+}
+
+static int print_json(const struct state *s, const struct lock_kernel **kernels, size_t n)
 {
 	json_t *list = json_array();
-	int r = EXIT_MET;
+	int r;
 
-	if (!s->args.json)
-		printf("%-9s %-10s %-6s %-16s %9s  %s\n", "NAME", "VERSION", "ARCH", "SUITE",
-		       "DOWNLOAD", "CACHE");
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, kernel_json(s, kernels[i], is_cached(kernels[i])));
+	r = json_dumpf(list, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(list);
+	return r < 0 ? EXIT_LOST : EXIT_MET;
+}
+
+static int verb_list(struct state *s, const struct lock_kernel **kernels, size_t n)
+{
+	if (s->args.json)
+		return print_json(s, kernels, n);
+	printf("%-9s %-10s %-6s %-16s %9s  %s\n", "NAME", "VERSION", "ARCH", "SUITE", "DOWNLOAD",
+	       "CACHE");
 	for (size_t i = 0; i < n; i++) {
 		const struct lock_kernel *k = kernels[i];
 		const struct pin *pin = pins_find(&s->pins, k->name);
-		bool cached = is_cached(k);
 
-		if (s->args.json)
-			json_array_append_new(list, kernel_json(s, k, cached));
-		else
-			printf("%-9s %-10s %-6s %-16s %5.1f MiB  %s%s\n", k->name, k->version,
-			       arch_name(k->arch), k->debs[0].suite, download_size(k) / 1048576.0,
-			       cached ? "yes" : "no", pin && pin->is_default ? "  (default)" : "");
+		printf("%-9s %-10s %-6s %-16s %5.1f MiB  %s%s\n", k->name, k->version,
+		       arch_name(k->arch), k->debs[0].suite, download_size(k) / 1048576.0,
+		       is_cached(k) ? "yes" : "no", pin && pin->is_default ? "  (default)" : "");
 	}
-	for (size_t i = 0; !s->args.json && i < s->pins.n; i++) {
-		const char *name = s->pins.items[i].name;
-
-		if (!kernels_lock_find(&s->lock, name, ARCH_AMD64) &&
-		    !kernels_lock_find(&s->lock, name, ARCH_ARM64))
-			printf("%-9s not pinned yet: lab kernel pin %s\n", name, name);
-	}
-	if (s->args.json) {
-		r = json_dumpf(list, stdout, JSON_INDENT(2)) < 0 ? EXIT_LOST : EXIT_MET;
-		putchar('\n');
-	}
-	json_decref(list);
-	return r;
+	print_disagreements(s);
+	return EXIT_MET;
 }
 
 struct pinning {
@@ -155,6 +173,11 @@ static void pin_decided(void *data, const struct lock_kernel *before,
 {
 	struct pinning *p = data;
 
+	if (!after) {
+		strv_addf(&p->lines, "%-9s %-6s dropped: not in kernels.yml", before->name,
+			  arch_name(before->arch));
+		return;
+	}
 	strv_addf(&p->lines, "%-9s %-6s %s%s%s%s", after->name, arch_name(after->arch),
 		  before ? before->debs[0].version : "", before ? " -> " : "",
 		  after->debs[0].version,
@@ -238,14 +261,13 @@ static int verb_path(struct state *s, const struct lock_kernel **kernels, size_t
 	struct progress *progress;
 	struct run_events events;
 	struct err err = {0};
-	enum arch arch = arch_native();
+	enum arch arch = !s->args.archs.n		? arch_native()
+			 : s->archs == 1u << ARCH_ARM64 ? ARCH_ARM64
+							: ARCH_AMD64;
 	int r;
 
 	(void)kernels, (void)n;
-	for (int a = 0; s->args.archs.n && a < ARCH_COUNT; a++)
-		if (s->archs & 1u << a)
-			arch = a;
-	if (s->names.n != 1 || s->args.archs.n > 1) {
+	if (s->names.n != 1 || (s->args.archs.n && s->archs != 1u << arch)) {
 		err_set(&err, EINVAL, "path takes one kernel and one --arch");
 		return cmd_fail(EXIT_USAGE, &err);
 	}
@@ -258,7 +280,7 @@ static int verb_path(struct state *s, const struct lock_kernel **kernels, size_t
 			   &err);
 	progress_stop(progress);
 	if (r < 0)
-		return cmd_fail(exit_code(r), &err);
+		return cmd_fail(r == -ENOENT || r == -ENOEXEC ? EXIT_USAGE : exit_code(r), &err);
 	path = str_eq(what, "config")	 ? k.config
 	       : str_eq(what, "modules") ? k.modules_dir
 					 : k.image;
@@ -333,9 +355,20 @@ static int set_names(struct state *s, const struct verb *verb, char **operands, 
 		return err_set(err, EINVAL, "%s needs the name of a kernel, or --all", verb->name);
 	if (!s->names.n && verb->names == NAMES_ALL)
 		all = true;
-	for (size_t i = 0; i < s->names.n; i++)
-		if (!str_eq(s->names.items[i], "all") && !pins_find(&s->pins, s->names.items[i]))
-			return kernel_unknown(s->names.items[i], &s->pins, err);
+	for (size_t i = 0; i < s->names.n; i++) {
+		const char *name = s->names.items[i];
+
+		if (str_eq(name, "all") || pins_find(&s->pins, name))
+			continue;
+		if (kernels_lock_find(&s->lock, name, ARCH_AMD64) ||
+		    kernels_lock_find(&s->lock, name, ARCH_ARM64))
+			return err_set(
+				err, ENOENT,
+				"kernel %s is in kernels.lock but not in kernels.yml: add it "
+				"there, or 'lab kernel pin' drops it",
+				name);
+		return kernel_unknown(name, &s->pins, err);
+	}
 	for (size_t i = 0; i < s->pins.n; i++)
 		if (all || (!s->names.n && s->pins.items[i].is_default))
 			strv_add(&s->names, s->pins.items[i].name);

@@ -69,13 +69,13 @@ static void draw_fetch(struct progress *p)
 
 	if (!*p->fetch_what)
 		return;
-	buf_adds(&line, "  fetching [");
-	for (int i = 0; i < BAR_WIDTH; i++)
-		buf_adds(&line, i < filled ? "#" : ".");
-	buf_addf(&line, "] %.1f", p->fetch_done / 1048576.0);
+	buf_adds(&line, "  ");
+	for (int i = 0; p->fetch_total && i < BAR_WIDTH; i++)
+		buf_addf(&line, "%s%c", i ? "" : "[", i < filled ? '#' : '.');
 	if (p->fetch_total)
-		buf_addf(&line, " of %.1f", p->fetch_total / 1048576.0);
-	buf_addf(&line, " MiB  %s", p->fetch_what);
+		buf_addf(&line, "] %.1f of %.1f MiB  ", p->fetch_done / 1048576.0,
+			 p->fetch_total / 1048576.0);
+	buf_adds(&line, p->fetch_what);
 	draw_line(p, &line);
 }
 
@@ -147,7 +147,7 @@ void progress_fetch(void *data, const char *what, uint64_t done, uint64_t total)
 	if (total && done >= total)
 		p->fetch_what[0] = '\0';
 	if (!p->live && first && !(total && done >= total))
-		fprintf(stderr, "fetching %s (%.1f MiB)\n", shown.data, total / 1048576.0);
+		fprintf(stderr, total ? "%s (%.1f MiB)\n" : "%s\n", shown.data, total / 1048576.0);
 	pthread_mutex_unlock(&p->lock);
 }
 

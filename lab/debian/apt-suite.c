@@ -21,12 +21,12 @@ void apt_suite_deinit(struct apt_suite *s)
 	*s = (struct apt_suite){0};
 }
 
-/* Fetch a small file of the archive anew, to path. */
+/* Fetch a small file of the archive anew, to path. The caller holds the lock of apt_lock(). */
 static int fetch(const char *mirror, const char *in_archive, const char *path, uint64_t max,
 		 bool exact, kernel_progress_fn progress, void *data, struct err *err)
 {
 	auto_free char *url = str_printf("%s/%s", mirror, in_archive);
-	auto_free char *part = str_printf("%s.part-%d", path, (int)getpid());
+	auto_free char *part = str_printf("%s.part", path);
 	auto_free char *proxy = apt_proxy(url);
 	struct download d = {.url = url,
 			     .part = part,
@@ -36,8 +36,10 @@ static int fetch(const char *mirror, const char *in_archive, const char *path, u
 			     .what = in_archive,
 			     .progress = progress,
 			     .data = data};
-	int r = download(&d, err);
+	int r;
 
+	unlink(part); /* of one that was killed: perhaps of another day */
+	r = download(&d, err);
 	if (r == 0 && rename(part, path) < 0)
 		r = err_errno(err, "rename %s", part);
 	if (r < 0)
@@ -45,11 +47,14 @@ static int fetch(const char *mirror, const char *in_archive, const char *path, u
 	return r;
 }
 
-/* Has the status text a good signature and no bad one? An expired or revoked key's is not GOODSIG.
+/*
+ * Has the status text a good signature, no bad one, and no error (a second message after the signed
+ * one)? An expired or revoked key's is not GOODSIG.
  */
 static bool signature_is_good(const char *status)
 {
-	return strstr(status, "[GNUPG:] GOODSIG ") && !strstr(status, "[GNUPG:] BADSIG ");
+	return strstr(status, "[GNUPG:] GOODSIG ") && !strstr(status, "[GNUPG:] BADSIG ") &&
+	       !strstr(status, "[GNUPG:] ERROR ");
 }
 
 /* Check path's signature; the text that was signed goes to text. */
@@ -109,7 +114,7 @@ static int read_release(struct apt_suite *s, const char *path, struct err *err)
 {
 	auto_cleanup(buf) text = {0};
 	auto_cleanup(deb822) release = {0};
-	const char *until, *sums, *by_hash;
+	const char *until, *sums, *by_hash, *suite, *codename;
 	int64_t expires;
 	ssize_t n;
 	int r = io_read_file(AT_FDCWD, path, RELEASE_MAX, &text, err);
@@ -119,6 +124,16 @@ static int read_release(struct apt_suite *s, const char *path, struct err *err)
 	n = deb822_next(text.data, text.len, true, &release, err);
 	if (n < 0)
 		return err_wrap(err, "%s", path);
+	/* one that is signed, but another suite's, would pin other packages */
+	suite = deb822_get(&release, "Suite");
+	codename = deb822_get(&release, "Codename");
+	if (!(suite && str_eq(suite, s->name)) && !(codename && str_eq(codename, s->name)))
+		return err_set(err, EBADMSG,
+			       "the mirror's InRelease of %s is that of another suite (%.60s)",
+			       s->name,
+			       codename ? codename
+			       : suite	? suite
+					: "without a name");
 	s->date = parse_date(deb822_get(&release, "Date"));
 	sums = deb822_get(&release, "SHA256");
 	if (s->date < 0 || !sums)
@@ -136,6 +151,14 @@ static int read_release(struct apt_suite *s, const char *path, struct err *err)
 	return 0;
 }
 
+int apt_lock(struct err *err)
+{
+	auto_free char *root = cache_dir("apt", err);
+	auto_free char *path = root ? path_join(root, "pin.lock") : NULL;
+
+	return path ? io_lock_file(path, IO_LOCK_WAIT, err) : err ? -err->code : -EIO;
+}
+
 int apt_suite_open(const char *name, struct apt_suite *ret, struct err *err)
 {
 	auto_free char *root = cache_dir("apt", err), *mirror = NULL;
@@ -148,7 +171,7 @@ int apt_suite_open(const char *name, struct apt_suite *ret, struct err *err)
 		return err ? -err->code : -EIO;
 	s.dir = path_join(root, name);
 	raw = path_join(s.dir, "InRelease");
-	text = str_printf("%s/Release-%d", s.dir, (int)getpid());
+	text = path_join(s.dir, "Release");
 	mirror = apt_mirror(err);
 	if (!mirror)
 		return -ENOENT;

@@ -26,6 +26,12 @@ char *apt_proxy(const char *url);
 /* Does apt accept indexes past their Valid-Until (Acquire::Check-Valid-Until false)? */
 bool apt_may_be_expired(void);
 
+/*
+ * Wait until no other process uses the indexes in the cache: they are replaced before they are
+ * checked. Returns a descriptor that holds them until it is closed. Needed for what follows.
+ */
+int apt_lock(struct err *err);
+
 struct apt_suite {
 	char *name;   /* "bookworm" */
 	char *dir;    /* cache_dir("apt")/NAME */
@@ -34,8 +40,8 @@ struct apt_suite {
 	char *sha256_field; /* checksums of its indexes */
 };
 /*
- * Fetch and verify the suite's InRelease. -ENOENT, -EIO (network), -EBADMSG (signature), -ETIME
- * (older than its Valid-Until, unless apt's Acquire::Check-Valid-Until is false).
+ * Fetch and verify the suite's InRelease. -ENOENT, -EIO (network), -EBADMSG (signature, or another
+ * suite's), -ETIME (older than its Valid-Until, unless apt's Acquire::Check-Valid-Until is false).
  */
 int apt_suite_open(const char *name, struct apt_suite *ret, struct err *err);
 void apt_suite_deinit(struct apt_suite *s);

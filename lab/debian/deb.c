@@ -112,7 +112,8 @@ static int fetch(const struct fetching *f, struct err *err)
 		if (r == 0)
 			return 0;
 	}
-	unlink(f->part);
+	if (!snapshot || r == -ENOENT)
+		unlink(f->part);
 	if (!mirror)
 		return err_set(err, ENXIO, "%s", why.msg);
 	if (!snapshot)
@@ -143,10 +144,53 @@ static bool is_there(const char *path, const struct deb *deb)
 	       sha256_file(path, hex, NULL) == 0 && str_eq(hex, deb->sha256);
 }
 
+int deb_lock(const char *path, const char *what, kernel_progress_fn progress, void *data,
+	     struct err *err)
+{
+	auto_free char *waiting = str_printf("waiting for another lab: %s", what);
+	int lock = io_lock_file(path, IO_LOCK_TRY, err);
+
+	if (lock != -EWOULDBLOCK)
+		return lock;
+	if (progress)
+		progress(data, waiting, 0, 0);
+	lock = io_lock_file(path, IO_LOCK_WAIT, err);
+	if (progress)
+		progress(data, waiting, 1, 1);
+	return lock;
+}
+
+int deb_remove(const struct deb *deb, struct err *err)
+{
+	static const char *const suffixes[] = {"part", "deb", "lock"};
+	auto_free char *dir = cache_dir("debs", err), *lock_path = NULL;
+	auto_close int lock = -1;
+	bool was_there = false;
+
+	if (!dir)
+		return err ? -err->code : -EIO;
+	lock_path = str_printf("%s/%s.lock", dir, deb->sha256);
+	lock = io_lock_file(lock_path, IO_LOCK_TRY, err);
+	if (lock == -EWOULDBLOCK)
+		return err_set(err, EBUSY, "%s: another lab is fetching it", deb->name);
+	if (lock < 0)
+		return lock;
+	for (size_t i = 0; i < array_len(suffixes); i++) {
+		auto_free char *path = str_printf("%s/%s.%s", dir, deb->sha256, suffixes[i]);
+		int r = unlink(path);
+
+		if (r < 0 && errno != ENOENT)
+			return err_errno(err, "remove %s", path);
+		was_there |= r == 0 && str_ends(path, ".deb");
+	}
+	return was_there;
+}
+
 int deb_fetch(const struct deb *deb, bool offline, kernel_progress_fn progress, void *data,
 	      char **ret, struct err *err)
 {
 	auto_free char *dir = cache_dir("debs", err), *path = NULL, *lock_path = NULL;
+	auto_free char *fetching = NULL;
 	auto_cleanup(fetching) f = {.deb = deb, .dir = dir, .progress = progress, .data = data};
 	auto_close int lock = -1;
 	int r;
@@ -163,7 +207,8 @@ int deb_fetch(const struct deb *deb, bool offline, kernel_progress_fn progress, 
 		f.part = str_printf("%s/%s.part", dir, deb->sha256);
 		f.what = describe(deb);
 		lock_path = str_printf("%s/%s.lock", dir, deb->sha256);
-		lock = io_lock_file(lock_path, IO_LOCK_WAIT, err);
+		fetching = str_printf("fetching %s", f.what);
+		lock = deb_lock(lock_path, fetching, progress, data, err);
 		if (lock < 0)
 			return lock;
 		if (!is_there(path, deb)) { /* else another process fetched it meanwhile */

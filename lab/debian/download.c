@@ -8,7 +8,8 @@
 #include "jail/base/io.h"
 
 enum {
-	ATTEMPTS = 3,
+	ATTEMPTS = 3,	   /* in a row that got nowhere */
+	ATTEMPTS_ALL = 40, /* that got a bit further, or had to start again */
 	CONNECT_TIMEOUT_S = 20,
 	STALL_BYTES_PER_S = 256,
 	STALL_S = 30,
@@ -21,7 +22,9 @@ struct transfer {
 	int fd;
 	uint64_t have, max;
 	int write_errno; /* why the write callback stopped */
+	struct err why;	 /* of the last attempt that may be repeated */
 	int64_t shown_ms;
+	char *fetching; /* for progress */
 };
 
 static void transfer_deinit(struct transfer *t)
@@ -30,6 +33,7 @@ static void transfer_deinit(struct transfer *t)
 		curl_easy_cleanup(t->curl);
 	if (t->fd >= 0)
 		close(t->fd);
+	free(t->fetching);
 }
 DEFINE_CLEANUP(transfer, transfer_deinit)
 
@@ -46,7 +50,7 @@ static size_t on_data(char *data, size_t size, size_t n, void *user)
 	t->have += len;
 	if (t->d->progress && (io_now_ms() - t->shown_ms > 100 || t->have == t->max)) {
 		t->shown_ms = io_now_ms();
-		t->d->progress(t->d->data, t->d->what, t->have, t->d->exact ? t->max : 0);
+		t->d->progress(t->d->data, t->fetching, t->have, t->d->exact ? t->max : 0);
 	}
 	return len;
 }
@@ -80,7 +84,7 @@ static int set_up(struct transfer *t, struct err *err)
 	return 0;
 }
 
-/* One attempt. Returns 0, 1 to try again, or what is final. */
+/* One attempt. Returns 0, 1 or -EAGAIN (got nowhere) to try again, or what is final. */
 static int attempt(struct transfer *t, struct err *err)
 {
 	const struct download *d = t->d;
@@ -114,9 +118,9 @@ static int attempt(struct transfer *t, struct err *err)
 	if (r == CURLE_HTTP_RETURNED_ERROR && code < 500)
 		return err_set(err, EPROTO, "%s: the server answered %ld", d->url, code);
 	if (r == CURLE_HTTP_RETURNED_ERROR)
-		err_set(err, EIO, "%s: the server answered %ld", d->url, code);
+		err_set(&t->why, EIO, "the server answered %ld", code);
 	else
-		err_set(err, EIO, "%s: %s", d->url, curl_easy_strerror(r));
+		err_set(&t->why, EIO, "%s", curl_easy_strerror(r));
 	return t->have > before ? 1 : -EAGAIN;
 }
 
@@ -138,26 +142,20 @@ int download(const struct download *d, struct err *err)
 		if (ftruncate(t.fd, 0) < 0)
 			return err_errno(err, "truncate %s", d->part);
 	}
+	t.fetching = str_printf("fetching %s", d->what);
 	t.curl = curl_easy_init();
 	r = set_up(&t, err);
-	for (int failures = 0; r >= 0 && failures < ATTEMPTS;) {
-		r = attempt(&t, err);
-		if (r == 0)
-			break;
-		if (r == 1) {
-			r = 0; /* it moved: this was no failure in a row */
-			failures = 0;
-			continue;
-		}
-		if (r != -EAGAIN)
-			return r;
-		r = 0;
-		if (++failures == ATTEMPTS)
-			return -EIO;
-		usleep(500000 * failures);
-	}
 	if (r < 0)
 		return r;
+	for (int all = 1, in_a_row = 0; (r = attempt(&t, err)) != 0; all++) {
+		if (r < 0 && r != -EAGAIN)
+			return r;
+		in_a_row = r == -EAGAIN ? in_a_row + 1 : 0;
+		if (in_a_row == ATTEMPTS || all == ATTEMPTS_ALL)
+			return err_set(err, EIO, "%s: no whole file after %d attempts (%.100s)",
+				       d->url, all, t.why.msg);
+		usleep(500000 * in_a_row);
+	}
 	if (d->exact && t.have != t.max)
 		return err_set(err, EBADMSG,
 			       "%s: truncated: %llu bytes of %llu; the mirror is damaged or in the "

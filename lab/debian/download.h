@@ -24,8 +24,9 @@ struct download {
 
 /*
  * Returns 0 with the whole file in part, or: -ENOENT (not there: 404, 410, no such file), -ENOSPC
- * (part is kept), -EFBIG, -EPROTO (the server answered something else), -EIO (connection; after
- * three attempts that got nowhere). Errors other than -ENOENT keep part for a later attempt.
+ * (part is kept), -EFBIG, -EBADMSG (shorter than exact), -EPROTO (the server answered something
+ * else), -EIO (connection; after three attempts in a row that got nowhere, or forty in all). Part
+ * is kept for a later attempt: whoever knows better removes it.
  */
 int download(const struct download *d, struct err *err);
 

@@ -231,7 +231,10 @@ int packages_pin(kernel_progress_fn progress, void *data, size_t *n, struct err 
 	auto_cleanup(packages_lock) lock = {0};
 	auto_cleanup(apt_suite) suite = {0};
 	auto_cleanup(buf) text = {0};
-	int r = home ? load_wish(home, &name, &packages, &exclude, err) : err ? -err->code : -EIO;
+	auto_close int only_one = home ? apt_lock(err) : -1;
+	int r = only_one >= 0 ? load_wish(home, &name, &packages, &exclude, err)
+		: err	      ? -err->code
+			      : -EIO;
 
 	if (r == 0)
 		r = apt_suite_open(name, &suite, err);

@@ -1,5 +1,6 @@
 #include "lab/kernel/kernel-file.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,10 +28,13 @@ static char *name_of(const char *path)
 	return name;
 }
 
-static char *first_that_exists(const struct strv *candidates)
+/* type: S_IFREG or S_IFDIR (a home's .config is a folder) */
+static char *first_that_is(const struct strv *candidates, mode_t type)
 {
+	struct stat st;
+
 	for (size_t i = 0; i < candidates->n; i++)
-		if (io_exists(candidates->items[i]))
+		if (stat(candidates->items[i], &st) == 0 && (st.st_mode & S_IFMT) == type)
 			return xstrdup(candidates->items[i]);
 	return NULL;
 }
@@ -40,16 +44,16 @@ static void find_companions(struct kernel *k, const char *dir)
 {
 	auto_cleanup(strv) configs = {0}, modules = {0};
 
-	strv_addf(&configs, "%s/config", dir);
-	strv_addf(&configs, "%s/.config", dir);
 	if (k->release) {
 		strv_addf(&configs, "%s/config-%s", dir, k->release);
 		strv_addf(&modules, "%s/lib/modules/%s", dir, k->release);
 		strv_addf(&modules, "%s/../lib/modules/%s", dir, k->release);
 	}
+	strv_addf(&configs, "%s/config", dir);
+	strv_addf(&configs, "%s/.config", dir);
 	if (!k->config)
-		k->config = first_that_exists(&configs);
-	k->modules_dir = first_that_exists(&modules);
+		k->config = first_that_is(&configs, S_IFREG);
+	k->modules_dir = first_that_is(&modules, S_IFDIR);
 }
 
 static int from_image(const char *path, const char *name, const char *config, enum arch arch,
@@ -122,30 +126,74 @@ static int find_release(void *data, struct deb_member *m, struct err *err)
 	return 0;
 }
 
-static int from_deb(const char *path, enum arch arch, struct kernel *ret, struct err *err)
+/* The package at path as one to unpack. */
+static int add_deb(struct lock_kernel *k, struct strv *paths, const char *path, struct err *err)
 {
-	auto_cleanup(lock_kernel) k = {.arch = arch, .name = name_of(path)};
-	auto_free char *release = NULL;
-	struct kernel_image image;
-	char sha256[65], *paths[] = {(char *)path, NULL};
+	char sha256[65];
 	int r = sha256_file(path, sha256, err);
 
-	if (r == 0)
-		r = deb_walk(path, find_release, &release, err);
 	if (r < 0)
 		return r;
-	if (!release || !lock_name_ok(release))
-		return err_set(err, ENOEXEC, "%s: no kernel in this package (no vmlinuz)", path);
+	k->debs = xreallocarray(k->debs, k->n_debs + 1, sizeof(*k->debs));
+	k->debs[k->n_debs++] = (struct deb){
+		.name = xstrdup(k->name),
+		.version = xstrndup(sha256, 16), /* of the first: keys the folder in the cache */
+		.sha256 = xstrdup(sha256),
+	};
+	strv_add(paths, path);
+	return 0;
+}
+
+/* The other packages that a split kernel consists of, beside the one at path. */
+static int add_parts(struct lock_kernel *k, struct strv *paths, const char *path, struct err *err)
+{
+	auto_free char *modules = str_printf("linux-modules-%s_", k->release);
+	auto_free char *base = str_printf("linux-base-%s_", k->release), *dir = xstrdup(path);
+	char *slash = strrchr(dir, '/');
+	auto_closedir DIR *d = NULL;
+	auto_cleanup(strv) parts = {0};
+	struct dirent *e;
+
+	if (slash)
+		*slash = '\0';
+	d = opendir(!slash ? "." : *dir ? dir : "/");
+	while (d && (e = readdir(d)))
+		if (str_ends(e->d_name, ".deb") &&
+		    (str_starts(e->d_name, modules) || str_starts(e->d_name, base)))
+			strv_addf(&parts, "%s/%s", slash ? dir : ".", e->d_name);
+	strv_sort(&parts);
+	for (size_t i = 0; i < parts.n; i++) {
+		int r = add_deb(k, paths, parts.items[i], err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int from_deb(const char *path, enum arch arch, kernel_progress_fn progress, void *data,
+		    struct kernel *ret, struct err *err)
+{
+	auto_cleanup(lock_kernel) k = {.arch = arch, .name = name_of(path)};
+	auto_cleanup(strv) paths = {0};
+	struct kernel_image image;
+	int r = deb_walk(path, find_release, &k.release, err);
+
+	if (r < 0)
+		return r;
+	if (!k.release || !lock_name_ok(k.release))
+		return err_set(err, ENOEXEC,
+			       "%s: no kernel in this package (no vmlinuz); from Linux 6.19 on "
+			       "Debian has it in linux-binary-RELEASE",
+			       path);
 	if (str_ends(k.name, ".deb"))
 		k.name[strlen(k.name) - 4] = '\0';
-	k.debs = xcalloc(1, sizeof(*k.debs));
-	k.n_debs = 1;
-	k.debs[0].name = xstrdup(k.name);
-	k.debs[0].version = xstrndup(sha256, 16); /* keys the folder in the cache */
-	k.debs[0].sha256 = xstrdup(sha256);
-	k.release = take_ptr(release);
 	k.version = xstrndup(k.release, strspn(k.release, "0123456789."));
-	r = kernel_store_add(&k, paths, ret, err);
+	r = add_deb(&k, &paths, path, err);
+	if (r == 0)
+		r = add_parts(&k, &paths, path, err);
+	if (r == 0)
+		r = kernel_store_add(&k, paths.items, progress, data, ret, err);
 	if (r < 0)
 		return err_wrap(err, "%s", path);
 	free(ret->package);
@@ -158,7 +206,8 @@ static int from_deb(const char *path, enum arch arch, struct kernel *ret, struct
 	return 0;
 }
 
-int kernel_from_path(const char *path, enum arch arch, struct kernel *ret, struct err *err)
+int kernel_from_path(const char *path, enum arch arch, kernel_progress_fn progress, void *data,
+		     struct kernel *ret, struct err *err)
 {
 	struct stat st;
 
@@ -167,6 +216,6 @@ int kernel_from_path(const char *path, enum arch arch, struct kernel *ret, struc
 	if (S_ISDIR(st.st_mode))
 		return from_tree(path, arch, ret, err);
 	if (str_ends(path, ".deb"))
-		return from_deb(path, arch, ret, err);
+		return from_deb(path, arch, progress, data, ret, err);
 	return from_image(path, path, NULL, arch, ret, err);
 }

@@ -8,11 +8,14 @@
 
 /*
  * path: a bzImage, Image or vmlinux; a kernel build tree (its bzImage or Image and .config are
- * used); or a linux-image .deb, which is unpacked into the cache under its SHA-256.
- * An image has modules when they are beside it in lib/modules/RELEASE; its configuration is
- * "config" or ".config" beside it, or "config-RELEASE".
+ * used); or a linux-image .deb, which is unpacked into the cache under its SHA-256, with the
+ * linux-modules and linux-base packages of the same release that lie beside it (Debian has split
+ * kernels so from 6.19 on; the one to give is linux-binary).
+ * An image has modules when they are beside it in lib/modules/RELEASE (or one folder up, as for
+ * /boot); its configuration is "config-RELEASE", "config" or ".config" beside it.
  * -ENOENT, -ENOEXEC (no kernel), -ENOTSUP (of another architecture).
  */
-int kernel_from_path(const char *path, enum arch arch, struct kernel *ret, struct err *err);
+int kernel_from_path(const char *path, enum arch arch, kernel_progress_fn progress, void *data,
+		     struct kernel *ret, struct err *err);
 
 #endif

@@ -275,6 +275,22 @@ static int pin_all(const struct pins *pins, const struct strv *names, struct ker
 	return 0;
 }
 
+/* What kernels.yml has no more. */
+static void drop_others(const struct pins *pins, struct kernels_lock *lock, kernel_pin_fn decided,
+			void *data)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < lock->n; i++)
+		if (pins_find(pins, lock->items[i].name)) {
+			lock->items[n++] = lock->items[i];
+		} else {
+			decided(data, &lock->items[i], NULL);
+			lock_kernel_deinit(&lock->items[i]);
+		}
+	lock->n = n;
+}
+
 int kernel_pin(const struct strv *names, kernel_progress_fn progress, kernel_pin_fn decided,
 	       void *data, struct err *err)
 {
@@ -282,15 +298,13 @@ int kernel_pin(const struct strv *names, kernel_progress_fn progress, kernel_pin
 	auto_cleanup(kernels_lock) lock = {0};
 	auto_cleanup(pins) pins = {0};
 	auto_cleanup(buf) text = {0};
-	auto_free char *cache = home ? cache_dir("apt", err) : NULL, *lock_path = NULL;
-	auto_close int only_one = -1; /* reads, changes and replaces the lock at a time */
+	/* one at a time reads, changes and replaces the lock */
+	auto_close int only_one = home ? apt_lock(err) : -1;
 	int r;
 
-	if (!cache)
+	if (only_one < 0)
 		return err ? -err->code : -EIO;
-	lock_path = path_join(cache, "pin.lock");
-	only_one = io_lock_file(lock_path, IO_LOCK_WAIT, err);
-	r = only_one < 0 ? only_one : pins_load(&pins, err);
+	r = pins_load(&pins, err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < names->n; i++)
@@ -301,6 +315,7 @@ int kernel_pin(const struct strv *names, kernel_progress_fn progress, kernel_pin
 		r = pin_all(&pins, names, &lock, progress, decided, data, err);
 	if (r < 0)
 		return r;
+	drop_others(&pins, &lock, decided, data);
 	kernels_lock_print(&lock, &text);
 	path = path_join(home, "kernel-config/kernels.lock");
 	return io_write_atomic(AT_FDCWD, path, text.data, text.len, 0644, err);

@@ -13,12 +13,14 @@
 int pins_load(struct pins *ret, struct err *err);
 int kernels_lock_load(struct kernels_lock *ret, struct err *err);
 
-/* Called for each pin and architecture when it is decided. before NULL: new. */
+/* Called for each pin and architecture when it is decided. before NULL: new. after NULL: dropped.
+ */
 typedef void (*kernel_pin_fn)(void *data, const struct lock_kernel *before,
 			      const struct lock_kernel *after);
 /*
  * Pin the named kernels for both architectures to the newest package of their suite, and replace
- * kernels.lock. -ENOENT: unknown name (listed), or no such package in the suite.
+ * kernels.lock; entries of it that kernels.yml does not have are dropped. -ENOENT: unknown name
+ * (listed), or no such package in the suite.
  */
 int kernel_pin(const struct strv *names, kernel_progress_fn progress, kernel_pin_fn decided,
 	       void *data, struct err *err);

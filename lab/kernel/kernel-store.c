@@ -44,14 +44,18 @@ static const char *text_of(json_t *meta, const char *key)
 	return s ? s : "";
 }
 
-/* Is the image the file that was unpacked, as far as stat(2) can say? */
+/* Is the image the file that was unpacked? Only read when it is not of that time: a copied cache.
+ */
 static bool image_unchanged(const char *image, json_t *meta)
 {
 	struct stat st;
+	char hex[65];
 
-	return stat(image, &st) == 0 && S_ISREG(st.st_mode) &&
-	       st.st_size == json_integer_value(json_object_get(meta, "image_size")) &&
-	       st.st_mtim.tv_sec == json_integer_value(json_object_get(meta, "image_mtime"));
+	if (stat(image, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    st.st_size != json_integer_value(json_object_get(meta, "image_size")))
+		return false;
+	return st.st_mtim.tv_sec == json_integer_value(json_object_get(meta, "image_mtime")) ||
+	       (sha256_file(image, hex, NULL) == 0 && str_eq(hex, text_of(meta, "image_sha256")));
 }
 
 static int fill(const struct lock_kernel *k, const char *dir, json_t *meta, struct kernel *ret,
@@ -59,6 +63,7 @@ static int fill(const struct lock_kernel *k, const char *dir, json_t *meta, stru
 {
 	struct kernel found = {.arch = k->arch};
 	auto_free char *release_dir = str_printf("%s/lib/modules/%s", dir, k->release);
+	auto_free char *config = path_join(dir, "config");
 
 	if (kver_parse(k->version, &found.kver, err) < 0)
 		return -EINVAL;
@@ -68,7 +73,8 @@ static int fill(const struct lock_kernel *k, const char *dir, json_t *meta, stru
 	found.image = path_join(dir, "image");
 	found.sha256 = xstrdup(text_of(meta, "image_sha256"));
 	found.package = str_printf("linux-image-%s %s", k->release, k->debs[0].version);
-	found.config = path_join(dir, "config");
+	if (io_exists(config))
+		found.config = take_ptr(config);
 	if (io_exists(release_dir))
 		found.modules_dir = take_ptr(release_dir);
 	*ret = found;
@@ -124,6 +130,7 @@ static int write_meta(const struct lock_kernel *k, const char *dir, const char *
 static int build(const struct lock_kernel *k, char *const *paths, const char *dir, struct err *err)
 {
 	auto_free char *tmp = str_printf("%s.tmp", dir), *sums = NULL;
+	auto_free char *config = path_join(tmp, "config");
 	auto_cleanup(buf) text = {0};
 	char hex[65];
 	int r;
@@ -134,6 +141,8 @@ static int build(const struct lock_kernel *k, char *const *paths, const char *di
 		r = kernel_unpack(paths[i], k->release, tmp, err);
 	if (r == 0)
 		r = kernel_unpack_finish(tmp, k->arch, err);
+	if (r == 0 && k->debs[0].suite && !io_exists(config)) /* the user's own may lack it */
+		r = err_set(err, EBADMSG, "the packages hold no kernel configuration");
 	if (r == 0)
 		r = kernel_sums(tmp, &text, err);
 	if (r == 0) {
@@ -152,22 +161,27 @@ static int build(const struct lock_kernel *k, char *const *paths, const char *di
 	return r;
 }
 
-int kernel_store_add(const struct lock_kernel *k, char *const *paths, struct kernel *ret,
-		     struct err *err)
+int kernel_store_add(const struct lock_kernel *k, char *const *paths, kernel_progress_fn progress,
+		     void *data, struct kernel *ret, struct err *err)
 {
 	auto_free char *dir = folder(k, err), *lock_path = NULL;
+	auto_free char *what = str_printf("unpacking kernel %s %s", k->name, arch_name(k->arch));
 	auto_close int lock = -1;
 	int r;
 
 	if (!dir)
 		return err ? -err->code : -EINVAL;
 	lock_path = str_printf("%s.lock", dir);
-	lock = io_lock_file(lock_path, IO_LOCK_WAIT, err);
+	lock = deb_lock(lock_path, what, progress, data, err);
 	if (lock < 0)
 		return lock;
 	r = kernel_store_find(k, ret, NULL);
 	if (r < 0) {
+		if (progress)
+			progress(data, what, 0, 0);
 		r = build(k, paths, dir, err);
+		if (progress)
+			progress(data, what, 1, 1);
 		if (r == 0)
 			r = kernel_store_find(k, ret, err);
 	}
@@ -239,20 +253,29 @@ int kernel_store_verify(const struct lock_kernel *k, struct err *err)
 
 int kernel_store_remove(const struct lock_kernel *k, struct err *err)
 {
-	auto_free char *dir = folder(k, err), *debs = cache_dir("debs", err);
+	auto_free char *dir = folder(k, err), *tmp = NULL, *lock_path = NULL;
+	auto_close int lock = -1;
 	bool was_there;
 	int r;
 
-	if (!dir || !debs)
+	if (!dir)
 		return err ? -err->code : -EINVAL;
+	tmp = str_printf("%s.tmp", dir);
+	lock_path = str_printf("%s.lock", dir);
+	lock = io_lock_file(lock_path, IO_LOCK_TRY, err);
+	if (lock == -EWOULDBLOCK)
+		return err_set(err, EBUSY, "kernel %s for %s: another lab is unpacking it", k->name,
+			       arch_name(k->arch));
+	if (lock < 0)
+		return lock;
 	was_there = io_exists(dir);
-	r = io_remove_tree(AT_FDCWD, dir, err);
-	for (size_t i = 0; r == 0 && i < k->n_debs; i++) {
-		auto_free char *deb = str_printf("%s/%s.deb", debs, k->debs[i].sha256);
-		auto_free char *part = str_printf("%s/%s.part", debs, k->debs[i].sha256);
-
-		was_there |= unlink(deb) == 0;
-		unlink(part);
+	r = io_remove_tree(AT_FDCWD, tmp, err);
+	if (r == 0)
+		r = io_remove_tree(AT_FDCWD, dir, err);
+	for (size_t i = 0; r >= 0 && i < k->n_debs; i++) {
+		r = deb_remove(&k->debs[i], err);
+		was_there |= r == 1;
 	}
+	unlink(lock_path);
 	return r < 0 ? r : was_there;
 }

@@ -2,7 +2,7 @@
  * kernel-store.h - unpacked kernels in the cache: cache_dir("kernels")/NAME-VERSION-ARCH/
  *
  *	image                  bzImage (amd64) or raw Image (arm64), as QEMU's -kernel takes it
- *	config                 the kernel's .config
+ *	config                 the kernel's .config (may lack when it is of the user's own .deb)
  *	lib/modules/RELEASE/   *.ko, *.ko.xz …; modules.builtin, modules.order; no modules.dep
  *	SHA256SUMS             of all of the above; `sha256sum -c` understands it
  *	meta.json              what it is, from which packages; written last
@@ -23,17 +23,23 @@ char *kernel_store_name(const struct lock_kernel *k);
  */
 int kernel_store_find(const struct lock_kernel *k, struct kernel *ret, struct err *err);
 /* Unpack the packages at paths (in order) as that folder, unless it is there. */
-int kernel_store_add(const struct lock_kernel *k, char *const *paths, struct kernel *ret,
-		     struct err *err);
+int kernel_store_add(const struct lock_kernel *k, char *const *paths, kernel_progress_fn progress,
+		     void *data, struct kernel *ret, struct err *err);
 /*
  * Hash all its files, and those of its packages that are still there, and hold them against the
  * lock. Returns 0, -ENOENT (not there), -EBADMSG (err names the file).
  */
 int kernel_store_verify(const struct lock_kernel *k, struct err *err);
-/* From the store, else the packages are fetched (unless offline) and unpacked. */
+/*
+ * From the store, else the packages are fetched (unless offline) and unpacked. -ENODATA: they
+ * cannot be had.
+ */
 int kernel_fetch(const struct lock_kernel *k, bool offline, kernel_progress_fn progress, void *data,
 		 struct kernel *ret, struct err *err);
-/* With its packages. Returns 1, 0 (nothing was there), or a negative errno. */
+/*
+ * With its packages. Returns 1, 0 (nothing was there), or a negative errno: -EBUSY when another
+ * process is just making it.
+ */
 int kernel_store_remove(const struct lock_kernel *k, struct err *err);
 
 #endif

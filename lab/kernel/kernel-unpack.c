@@ -11,6 +11,8 @@
 #include "lab/debian/deb.h"
 #include "lab/kernel/kernel-image.h"
 
+enum { IMAGE_MAX = 256 << 20 };
+
 struct unpacking {
 	const char *release, *dir;
 };
@@ -87,6 +89,23 @@ int kernel_unpack(const char *deb_path, const char *release, const char *dir, st
 	return deb_walk(deb_path, on_member, &u, err);
 }
 
+/* All of the archive's one entry to fd; more than a kernel could be is a bomb. */
+static int copy_entry(struct archive *a, int fd, const char *path, struct err *err)
+{
+	auto_free char *chunk = xmalloc(1 << 18);
+	uint64_t sum = 0;
+	ssize_t n;
+
+	while ((n = archive_read_data(a, chunk, 1 << 18)) > 0) {
+		int r = sum + n > IMAGE_MAX ? -EFBIG : io_write_all(fd, chunk, n);
+
+		if (r < 0)
+			return err_set(err, -r, "write %s: %s", path, strerror(-r));
+		sum += n;
+	}
+	return n;
+}
+
 /*
  * An EFI program that unpacks itself (CONFIG_EFI_ZBOOT, arm64): QEMU before 8.0 does not boot it,
  * so put what it holds in its place.
@@ -98,7 +117,7 @@ static int unwrap_zboot(const char *path, const struct kernel_image *image, stru
 	auto_close int to = -1;
 	struct archive *a = archive_read_new();
 	struct archive_entry *entry;
-	int r = io_read_file(AT_FDCWD, path, 256 << 20, &all, err);
+	int r = a ? io_read_file(AT_FDCWD, path, IMAGE_MAX, &all, err) : -ENOMEM;
 
 	to = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (r == 0 && to < 0)
@@ -111,11 +130,15 @@ static int unwrap_zboot(const char *path, const struct kernel_image *image, stru
 		archive_read_support_format_raw(a);
 		if (archive_read_open_memory(a, all.data + image->payload_offset,
 					     image->payload_size) != ARCHIVE_OK ||
-		    archive_read_next_header(a, &entry) != ARCHIVE_OK ||
-		    archive_read_data_into_fd(a, to) != ARCHIVE_OK || rename(tmp, path) < 0)
+		    archive_read_next_header(a, &entry) != ARCHIVE_OK)
+			r = -EBADMSG;
+		else
+			r = copy_entry(a, to, tmp, err);
+		if (r < 0 && archive_error_string(a))
 			r = err_set(err, EBADMSG, "%s: cannot unpack this EFI program (%s)", path,
-				    archive_error_string(a) ? archive_error_string(a)
-							    : strerror(errno));
+				    archive_error_string(a));
+		if (r == 0 && rename(tmp, path) < 0)
+			r = err_errno(err, "rename %s", tmp);
 	}
 	archive_read_free(a);
 	return r;
@@ -123,13 +146,12 @@ static int unwrap_zboot(const char *path, const struct kernel_image *image, stru
 
 int kernel_unpack_finish(const char *dir, enum arch arch, struct err *err)
 {
-	auto_free char *image = path_join(dir, "image"), *config = path_join(dir, "config");
+	auto_free char *image = path_join(dir, "image");
 	struct kernel_image found;
 	int r;
 
-	if (!io_exists(image) || !io_exists(config))
-		return err_set(err, EBADMSG, "the packages hold no %s",
-			       io_exists(image) ? "kernel configuration" : "kernel image");
+	if (!io_exists(image))
+		return err_set(err, EBADMSG, "the packages hold no kernel image");
 	r = kernel_image_probe_file(image, &found, err);
 	if (r == 0 && found.format == KERNEL_ZBOOT) {
 		r = unwrap_zboot(image, &found, err);

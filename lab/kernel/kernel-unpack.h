@@ -7,12 +7,11 @@
 
 #include "lab/kernel/kernel.h"
 
-/* Write what dir needs of the package: image, config, lib/modules/RELEASE/. release NULL: the first
- * found. */
+/* Write what dir needs of the package: image, config, lib/modules/RELEASE/. */
 int kernel_unpack(const char *deb_path, const char *release, const char *dir, struct err *err);
 /*
- * Check that there is an image and a config, and that the image is what QEMU takes: an arm64 image
- * compressed as an EFI program (zboot) is replaced by what it holds. -EBADMSG.
+ * Check that there is an image, and that it is what QEMU takes: an arm64 image compressed as an EFI
+ * program (zboot) is replaced by what it holds, at most 256 MiB. -EBADMSG.
  */
 int kernel_unpack_finish(const char *dir, enum arch arch, struct err *err);
 

@@ -99,13 +99,13 @@ int kernel_fetch(const struct lock_kernel *k, bool offline, kernel_progress_fn p
 
 		r = deb_fetch(&k->debs[i], offline, progress, data, &path, &why);
 		if (r == -ENOENT && offline)
-			return err_set(err, ENOENT,
+			return err_set(err, ENODATA,
 				       "kernel %s for %s is not in the cache, and nothing may be "
 				       "fetched (offline): run 'lab kernel pull %s'",
 				       k->name, arch_name(k->arch), k->name);
 		if (r == -ENOENT)
 			return err_set(
-				err, ENOENT,
+				err, ENODATA,
 				"kernel %s for %s: %s. To pin its successor: lab kernel pin %s",
 				k->name, arch_name(k->arch), why.msg, k->name);
 		if (r < 0)
@@ -113,7 +113,7 @@ int kernel_fetch(const struct lock_kernel *k, bool offline, kernel_progress_fn p
 				       why.msg);
 		strv_take(&paths, path);
 	}
-	r = kernel_store_add(k, paths.items, ret, err);
+	r = kernel_store_add(k, paths.items, progress, data, ret, err);
 	return r < 0 ? err_wrap(err, "kernel %s for %s", k->name, arch_name(k->arch)) : 0;
 }
 
@@ -124,6 +124,43 @@ static const struct lock_kernel *locked(const struct kernels_lock *lock, const c
 	const struct lock_kernel *k = kernels_lock_find(lock, spec, arch);
 
 	return k ? k : by_version(lock, spec, arch);
+}
+
+/* Can its guest reach the host? Nothing is said against one whose configuration is not known. */
+static int check_file(const struct kernel *k, struct err *err)
+{
+	static const char *const needed[] = {"BLK_DEV_INITRD", "VIRTIO_PCI", "VIRTIO_CONSOLE"};
+
+	for (size_t i = 0; i < array_len(needed); i++) {
+		char set = kernel_config_option(k, needed[i]);
+
+		if (set == 'n')
+			return err_set(err, EINVAL,
+				       "kernel %s: its configuration (%.150s) lacks %s, which a "
+				       "guest needs",
+				       k->name, k->config, needed[i]);
+		if (set == 'm' && !k->modules_dir)
+			return err_set(err, EINVAL,
+				       "kernel %s: its %s is a module, and no modules were found: "
+				       "put lib/modules/%s beside the image, or give its .deb",
+				       k->name, needed[i], k->release ? k->release : "RELEASE");
+	}
+	return 0;
+}
+
+static int from_file(const char *path, enum arch arch, kernel_progress_fn progress, void *data,
+		     struct kernel *ret, struct err *err)
+{
+	auto_cleanup(kernel) k = {0};
+	int r = kernel_from_path(path, arch, progress, data, &k, err);
+
+	if (r == 0)
+		r = check_file(&k, err);
+	if (r < 0)
+		return r;
+	*ret = k;
+	k = (struct kernel){0};
+	return 0;
 }
 
 int kernel_resolve(const char *spec, enum arch arch, bool offline, kernel_progress_fn progress,
@@ -137,7 +174,7 @@ int kernel_resolve(const char *spec, enum arch arch, bool offline, kernel_progre
 	if (!err)
 		err = &unused;
 	if (strchr(spec, '/') || str_ends(spec, ".deb"))
-		return kernel_from_path(spec, arch, ret, err);
+		return from_file(spec, arch, progress, data, ret, err);
 	r = kernels_lock_load(&lock, err);
 	if (r < 0)
 		return r;
@@ -145,7 +182,7 @@ int kernel_resolve(const char *spec, enum arch arch, bool offline, kernel_progre
 	if (k)
 		return kernel_fetch(k, offline, progress, data, ret, err);
 	if (io_exists(spec))
-		return kernel_from_path(spec, arch, ret, err);
+		return from_file(spec, arch, progress, data, ret, err);
 	return not_pinned(&lock, spec, arch, err);
 }
 

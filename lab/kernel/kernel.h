@@ -28,8 +28,9 @@ struct kernel {
 };
 
 /*
- * Called while something is fetched: what ("linux-image-… amd64"), bytes so far and in all (0:
- * unknown).
+ * Called while something takes its time: what, in words for a person ("fetching linux-image-…
+ * amd64", "unpacking …", "waiting for another lab to …"), with the bytes so far and in all. total
+ * 0: not known; done equal to total: it is over.
  */
 typedef void (*kernel_progress_fn)(void *data, const char *what, uint64_t done, uint64_t total);
 
@@ -42,8 +43,11 @@ int kernel_names(struct strv *names, char **default_name, struct err *err);
 /*
  * Resolve spec (a pin, a version, a path to bzImage/Image/vmlinux or to a .deb) for arch, fetching
  * what is missing from the cache. offline: never fetch. Returns 0, -ENOENT (unknown name: the text
- * lists the pins), -ENOTSUP (the pin has no such architecture), or what fetching said. *ret is the
- * caller's, to be released with kernel_deinit().
+ * lists the pins; or no such file), -ENOEXEC (a file that is no kernel), -ENODATA (offline and not
+ * in the cache; or gone from mirror and snapshot), -ENOTSUP (the pin has no such architecture),
+ * -EINVAL (a file whose configuration is known and lacks what a guest needs, or has it as modules
+ * that are not there), or what fetching said. *ret is the caller's, to be released with
+ * kernel_deinit().
  */
 int kernel_resolve(const char *spec, enum arch arch, bool offline, kernel_progress_fn progress,
 		   void *data, struct kernel *ret, struct err *err);

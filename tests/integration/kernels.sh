@@ -59,7 +59,7 @@ PY
 	echo module >root/usr/lib/modules/$two-$arch/kernel/a.ko.xz
 	deb new $arch linux-modules-$two-$arch 6.30.9-1 root
 	mkdir -p root/usr/lib/modules/$two-$arch/dtb
-	echo 'CONFIG_X=y' >root/usr/lib/modules/$two-$arch/config
+	printf 'CONFIG_%s=y\n' X BLK_DEV_INITRD VIRTIO_PCI VIRTIO_CONSOLE >root/usr/lib/modules/$two-$arch/config
 	deb new $arch linux-base-$two-$arch 6.30.9-1 root
 	mkdir root && deb new $arch linux-image-$two-$arch 6.30.9-1 root \
 		"Depends: initramfs | dracut, linux-base-$two-$arch (= 6.30.9-1), linux-binary-$two-$arch (= 6.30.9-1), linux-modules-$two-$arch (= 6.30.9-1)"
@@ -123,6 +123,14 @@ ok "InRelease past its validity" untrusted "ended its validity"
 accepted() { APT_CONFIG=$dir/apt-old.conf "$lab" kernel pin 6.1 && cmp "$lock" lock.before; }
 (cat apt.conf && echo 'Acquire::Check-Valid-Until "false";') >apt-old.conf
 ok "unless apt is told not to mind" accepted
+cp "$mirror/dists/new/InRelease" "$release"
+ok "InRelease of another suite, with a good signature" untrusted "that of another suite (new)"
+cat release.good >two
+gpg --homedir "$dir/evil.gpg-home" --batch --quiet --clearsign -o more <<<'Suite: old'
+gpgconf --homedir "$dir/evil.gpg-home" --kill gpg-agent
+cat more >>two
+cp two "$release"
+ok "a stranger's message after the signed one" untrusted "no valid signature"
 cp release.good "$release"
 index=$mirror/dists/old/main/binary-amd64/Packages.xz
 cp "$index" index.good
@@ -134,6 +142,30 @@ ok "Packages of the same size" untrusted "the signed InRelease says"
 cp index.good "$index"
 ok "LAB_KEYRING that is not there" env LAB_KEYRING=/nowhere bash -c ". '$tests/../tap.sh'; says 3 'debian-archive-keyring' '$lab' kernel pin 6.1"
 ok "no such suite on the mirror" env LAB_MIRROR="file://$dir/nothing" bash -c ". '$tests/../tap.sh'; says 3 'InRelease: not there' '$lab' kernel pin 6.1"
+
+# --- kernels.yml and kernels.lock do not agree
+yml=$LAB_HOME/kernel-config/kernels.yml
+listed() { # listed LINE: list says so, and goes well
+	"$lab" kernel list | tee said && grep -qE "$1" said
+}
+rm "$lock"
+ok "no lock: list says what to do" listed '^6\.1 .*arm64 .*lab kernel pin 6\.1'
+ok "no lock: so does a run" says 2 "run 'lab kernel pin 6.1'" "$lab" kernel path 6.1
+: >"$lock"
+ok "an empty lock: where, what" says 2 "kernels.lock:" "$lab" kernel list
+sed 's/"6.30"/"6.31"/' lock.before >"$lock"
+ok "a pin that kernels.yml lacks" listed '^6\.31 .*amd64 .*not in kernels.yml'
+ok "one that the lock lacks" listed '^6\.30 .*amd64 .*not pinned: lab kernel pin 6\.30'
+ok "a lock's pin that kernels.yml lacks cannot be pulled" says 2 "in kernels.lock but not in kernels.yml" "$lab" kernel pull 6.31
+ok "pinning drops it" bash -c "'$lab' kernel pin 6.1 >said && grep -q '^6.31 .*amd64 .*dropped' said && ! grep -q 6.31 '$lock'"
+sed '/^    arm64:/,/^  "6.30/{/^  "6.30/!d}' lock.before >"$lock"
+ok "an architecture the lock lacks" listed '^6\.1 .*arm64 .*not pinned'
+ok "cannot be pulled" says 3 "6.1 is not pinned for arm64" "$lab" kernel pull 6.1 --arch arm64
+mv "$yml" yml
+ok "no kernels.yml" says 2 "kernels.yml: No such file" "$lab" kernel list
+mv yml "$yml"
+cp lock.before "$lock"
+ok "no folder for the cache" env -u LAB_CACHE -u XDG_CACHE_HOME -u HOME bash -c ". '$tests/../tap.sh'; says 2 'set LAB_CACHE' '$lab' kernel path 6.1 --arch amd64"
 
 # --- packages of the guest
 ok "image pin" "$lab" image pin
@@ -154,7 +186,7 @@ gets() { # gets FILE: how often the server was asked for it
 	grep -c "GET .*/$1 " "$dir/log" || true
 }
 fresh() { # nothing in the cache, the server as it should be
-	rm -rf "$LAB_CACHE/debs" "$LAB_CACHE/kernels" "$dir"/.slow "$dir"/.norange "$dir"/.status
+	rm -rf "$LAB_CACHE/debs" "$LAB_CACHE/kernels" "$dir"/.slow "$dir"/.norange "$dir"/.status "$dir"/.cut
 	: >"$dir/log"
 }
 pull() { "$lab" kernel pull 6.1 --arch amd64; }
@@ -170,7 +202,7 @@ ok "pull everything" "$lab" kernel pull --all
 where=$LAB_CACHE/kernels/6.1-6.1.10-1-amd64
 unpacked() {
 	(cd "$where" && sha256sum --quiet -c SHA256SUMS) && [[ $("$lab" kernel path 6.1 --arch amd64) == "$where/image" ]] &&
-		cmp "$("$lab" kernel path 6.1 --arch amd64 --what config)" <(echo CONFIG_OVERLAY_FS=m) &&
+		grep -q CONFIG_OVERLAY_FS=m "$("$lab" kernel path 6.1 --arch amd64 --what config)" &&
 		[[ -e $("$lab" kernel path 6.1 --arch amd64 --what modules)/kernel/fs/overlay.ko ]] && cached_is_right
 }
 ok "image, config, modules" unpacked
@@ -189,6 +221,17 @@ quiet_offline() { # no network, no programs to ask
 }
 ok "a warm cache needs no network and no apt" quiet_offline 6.1
 ok "by its version" quiet_offline 6.1.10
+ok "path wants one architecture" says 2 "one kernel and one --arch" "$lab" kernel path 6.1 --arch all
+touch -d 2020-01-01 "$where/image"
+ok "a cache that was copied, with other times" quiet_offline 6.1
+if [[ $(id -u) == 0 ]] && mount --bind "$LAB_CACHE" "$LAB_CACHE" 2>/dev/null; then
+	mount -o remount,bind,ro "$LAB_CACHE"
+	ok "a cache that is read-only" quiet_offline 6.1
+	ok "and lacks something: one line" says 3 "Read-only file system" "$lab" kernel rm 6.1
+	umount "$LAB_CACHE"
+else
+	skip "a cache that is read-only" "mounting needs root"
+fi
 ok "verify" "$lab" kernel verify
 printf x | dd of="$where/lib/modules/$one-amd64/kernel/fs/overlay.ko" conv=notrunc status=none
 ok "verify finds a byte that changed" bash -c "! '$lab' kernel verify 6.1 >said 2>&1 && grep -q overlay.ko said && grep -q DAMAGED said"
@@ -265,9 +308,39 @@ two_at_once() {
 	a=$!
 	"$lab" kernel pull 6.1 --arch amd64 >b 2>&1 &
 	b=$!
-	wait $a && wait $b && grep -q ready a b && [[ $(gets "$deb_name") == 1 ]] && cached_is_right
+	wait $a && wait $b && grep -q ready a b && [[ $(gets "$deb_name") == 1 ]] && cached_is_right &&
+		[[ $(cat a b | grep -c "^waiting for another lab: fetching linux-image-$one-amd64 amd64$") == 1 ]] &&
+		[[ $(cat a b | grep -c '^unpacking kernel 6.1 amd64$') == 1 ]]
 }
-ok "two pulls at once: one downloads, both get it" two_at_once
+ok "two pulls at once: one downloads, both get it, the other says why it waits" two_at_once
+fresh
+echo 0.05 >.slow
+pull >/dev/null 2>&1 &
+first=$!
+for ((i = 0; i < 50; i++)); do
+	[[ -s $LAB_CACHE/debs/$deb_sum.part ]] && break
+	sleep 0.1
+done
+mkdir -p "$LAB_CACHE/kernels/6.1-6.1.1-1-amd64" "$LAB_CACHE/kernels/6.1-6.1.10-1-arm64" "$LAB_CACHE/kernels/6.1-6.1.0-1-amd64.tmp"
+touch "$LAB_CACHE/debs/1234.part"
+ok "what is just being fetched is not removed" says 3 "another lab is fetching it" "$lab" kernel rm 6.1 --arch amd64
+ok "prune of what is old removes nothing" bash -c "'$lab' cache prune --older 1h --json | jq -e '.freed_bytes == 0' && [[ -e '$LAB_CACHE/debs/1234.part' ]]"
+pruned() {
+	"$lab" cache prune && ls "$LAB_CACHE"/* && [[ ! -e $LAB_CACHE/debs/1234.part && -e $LAB_CACHE/debs/$deb_sum.part ]] &&
+		[[ $(ls "$LAB_CACHE/kernels") == 6.1-6.1.10-1-arm64 ]]
+}
+ok "prune: leftovers and kernels no longer pinned, not what others use" pruned
+status=0
+wait "$first" || status=$?
+went_on() { [[ $status == 0 ]] && cached_is_right; }
+ok "who was fetching got it" went_on
+ok "cache: a wrong word" says 2 "unknown argument 'prun'" "$lab" cache prun
+fresh
+echo 300000 >.cut
+ok "a server that hangs up now and then" pull
+fresh
+echo 300000 >.cut && touch .norange && echo 1 >.norange
+ok "one that never gets to the end comes to one" says 3 "no whole file after" timeout 60 "$lab" kernel pull 6.1 --arch amd64
 fresh
 echo 503 >.status
 ok "a server in trouble" says 3 "the server answered 503" "$lab" kernel pull 6.1 --arch amd64
@@ -336,12 +409,12 @@ fi
 fresh
 cp deb.good "my kernel.deb"
 ok "a .deb" bash -c "'$lab' kernel path './my kernel.deb' --arch amd64 --what modules | grep -q 'lib/modules/$one-amd64$'"
-image amd64 6.5.0-mine 6.5.0 64 bzImage
+mkdir -p .config && image amd64 6.5.0-mine 6.5.0 64 bzImage
 ok "an image" bash -c "[[ \$('$lab' kernel path ./bzImage --arch amd64) == '$dir/bzImage' ]]"
 ok "an image for another architecture" says 2 "is a kernel for amd64, not for arm64" "$lab" kernel path ./bzImage --arch arm64
-ok "a file that is no kernel" says 3 "neither a bzImage" "$lab" kernel path "$lock" --arch amd64
-ok "a file that is not there" says 3 "No such file" "$lab" kernel path ./nothing --arch amd64
-ok "a .deb without a kernel" says 3 "no kernel in this package" "$lab" kernel path "$mirror/pool/tool_1.0_amd64.deb" --arch amd64
+ok "a file that is no kernel" says 2 "neither a bzImage" "$lab" kernel path "$lock" --arch amd64
+ok "a file that is not there" says 2 "No such file" "$lab" kernel path ./nothing --arch amd64
+ok "a .deb without a kernel" says 2 "no kernel in this package" "$lab" kernel path "$mirror/pool/tool_1.0_amd64.deb" --arch amd64
 cp bzImage fake.deb
 ok "something called .deb" says 3 "fake.deb" "$lab" kernel path ./fake.deb --arch amd64
 hostile() { # hostile NAME TYPE LINK: a .deb with one such member more, before an image
@@ -369,12 +442,25 @@ ok "a .deb whose member leaves it" hostile ../evil 0 '' "path leaves the package
 ok "in the middle" hostile ./boot/../../evil 0 '' "path leaves the package"
 ok "by a hard link" hostile ./boot/config-1 1 ../../etc/passwd "path leaves the package"
 ok "with a device" hostile ./boot/config-1 3 '' "is a device"
-ok "a link where the configuration should be is none" hostile ./boot/config-1 2 /etc/passwd "hold no kernel configuration"
+hostile ./boot/config-1 2 /etc/passwd - >/dev/null || true
+ok "a link where the configuration should be is none" says 3 "has no config" "$lab" kernel path ./hostile.deb --arch amd64 --what config
+mkdir parts && cp "$mirror/pool/linux-binary-$two-amd64_6.30.9-1_amd64.deb" parts/mine.deb
+part() { "$lab" kernel path parts/mine.deb --arch amd64 --what "$1"; }
+ok "one part of a split kernel" part image
+ok "has neither configuration nor modules" bash -c "! '$lab' kernel path parts/mine.deb --arch amd64 --what modules"
+cp "$mirror/pool"/linux-{modules,base}-"$two"-amd64_6.30.9-1_amd64.deb parts
+with_parts() { [[ -e $(part modules)/kernel/a.ko.xz ]] && grep -q CONFIG_X "$(part config)"; }
+ok "unless they lie beside it" with_parts
+ok "the empty package of a split kernel" says 2 "linux-binary-RELEASE" "$lab" kernel path "$mirror/pool/linux-image-${two}-amd64_6.30.9-1_amd64.deb" --arch amd64
 head -c 70000 deb.good >cut.deb
 ok "a .deb that was cut" says 3 "not a whole Debian package" "$lab" kernel path ./cut.deb --arch amd64
-mkdir -p tree/arch/x86/boot && cp bzImage tree/arch/x86/boot/ && echo CONFIG_Y=y >tree/.config
+mkdir -p tree/arch/x86/boot && cp bzImage tree/arch/x86/boot/ && printf 'CONFIG_%s=y\n' Y BLK_DEV_INITRD VIRTIO_PCI VIRTIO_CONSOLE >tree/.config
 ok "a build tree" bash -c "[[ \$('$lab' kernel path ./tree --arch amd64 --what config) == '$dir/tree/.config' ]]"
-ok "a build tree without a kernel for it" says 3 "arch/arm64/boot/Image" "$lab" kernel path ./tree --arch arm64
+sed -i s/VIRTIO_CONSOLE=y/VIRTIO_CONSOLE=m/ tree/.config
+ok "one whose modules are missing" says 2 "VIRTIO_CONSOLE is a module, and no modules were found" "$lab" kernel path ./tree --arch amd64
+echo '# nothing' >tree/.config
+ok "one that cannot be a guest" says 2 "lacks BLK_DEV_INITRD" "$lab" kernel path ./tree --arch amd64
+ok "a build tree without a kernel for it" says 2 "arch/arm64/boot/Image" "$lab" kernel path ./tree --arch arm64
 sed -i 's/sha256: "./sha256: "G/' "$lock"
 ok "a lock that was damaged: where" says 2 "kernels.lock:" "$lab" kernel list
 

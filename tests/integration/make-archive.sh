@@ -83,7 +83,7 @@ PY
 kernel_tree() {
 	mkdir -p "$5/boot" "$5/lib/modules/$2/kernel/fs"
 	image "$1" "$2" "$3" "$4" "$5/boot/vmlinuz-$2"
-	echo 'CONFIG_OVERLAY_FS=m' >"$5/boot/config-$2"
+	printf 'CONFIG_%s\n' OVERLAY_FS=m BLK_DEV_INITRD=y VIRTIO_PCI=m VIRTIO_CONSOLE=m >"$5/boot/config-$2"
 	echo "module of $2" >"$5/lib/modules/$2/kernel/fs/overlay.ko"
 	echo kernel/fs/ext4/ext4.ko >"$5/lib/modules/$2/modules.builtin"
 }

@@ -2,8 +2,8 @@
 """range-server.py FOLDER LOG PORTFILE: FOLDER over HTTP on 127.0.0.1, with Range.
 
 Each request adds "METHOD PATH RANGE" to LOG. The files FOLDER/.slow (seconds of pause after each
-64 KiB), FOLDER/.norange (Range is ignored) and FOLDER/.status (answer with that code) change how it
-behaves, from the next request on.
+64 KiB), FOLDER/.norange (Range is ignored), FOLDER/.cut (hang up after so many bytes) and
+FOLDER/.status (answer with that code) change how it behaves, from the next request on.
 """
 import http.server
 import os
@@ -51,6 +51,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_response(200)
         self.send_header("Content-Length", str(len(data) - start))
         self.end_headers()
+        if setting(".cut"):
+            self.wfile.write(data[start:start + int(setting(".cut"))])
+            self.close_connection = True
+            return
         try:
             for at in range(start, len(data), 65536):
                 self.wfile.write(data[at:at + 65536])
