@@ -109,21 +109,19 @@ static int from_tree(const char *path, enum arch arch, struct kernel *ret, struc
 	return from_image(image, real ? real : path, config, arch, ret, err);
 }
 
-/* The release a package's kernel has, from the name of its vmlinuz. */
+/* The release a package's kernel has, from the name of its vmlinuz; -ECANCELED once it is found. */
 static int find_release(void *data, struct deb_member *m, struct err *err)
 {
 	char **release = data;
 	const char *path = str_starts(m->path, "usr/") ? m->path + 4 : m->path;
 
 	(void)err;
-	if (*release)
-		return 0;
 	if (str_starts(path, "boot/vmlinuz-"))
 		*release = xstrdup(path + strlen("boot/vmlinuz-"));
 	else if (str_starts(path, "lib/modules/") && str_ends(path, "/vmlinuz"))
 		*release = xstrndup(path + strlen("lib/modules/"),
 				    strlen(path) - strlen("lib/modules//vmlinuz"));
-	return 0;
+	return *release ? -ECANCELED : 0;
 }
 
 /* The package at path as one to unpack. */
@@ -179,7 +177,7 @@ static int from_deb(const char *path, enum arch arch, kernel_progress_fn progres
 	struct kernel_image image;
 	int r = deb_walk(path, find_release, &k.release, err);
 
-	if (r < 0)
+	if (r < 0 && r != -ECANCELED)
 		return r;
 	if (!k.release || !lock_name_ok(k.release))
 		return err_set(err, ENOEXEC,
