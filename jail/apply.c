@@ -190,8 +190,7 @@ static int open_sources(struct state *state, const struct step *from, struct err
 	return 0;
 }
 
-/* What is open into the old tree is a way out of the new one, if PID 1 still holds it: used and
- * gone. */
+/* What is open into the old tree would be a way out of the new one. */
 static void close_source(struct step *s)
 {
 	if (s->fd >= 0)

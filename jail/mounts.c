@@ -226,8 +226,7 @@ int mounts_open_source(const char *path, struct err *err)
 	return fd < 0 ? fail(err) : fd;
 }
 
-/* A folder to build the root on; what it holds is hidden from then on, but no bind needs it by
- * path. */
+/* A folder to build the root on; it hides what it holds, but no bind needs that by path. */
 static const char *staging(void)
 {
 	static const char *const places[] = {"/tmp", "/run", "/mnt", "/dev", "/sys"};

@@ -47,8 +47,7 @@ struct policy {
  */
 int policy_parse(const char *name, const char *text, size_t len, struct policy *ret,
 		 struct err *err);
-/* Read and parse a file; path is the name in messages. Returns as policy_parse(), or what reading
- * gave. */
+/* The same for a file; path is the name in messages. Returns also what reading gave. */
 int policy_parse_file(const char *path, struct policy *ret, struct err *err);
 void policy_deinit(struct policy *policy);
 DEFINE_CLEANUP(policy, policy_deinit)

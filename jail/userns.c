@@ -59,8 +59,7 @@ int userns_become(uid_t uid, gid_t gid, bool setgroups_denied, struct err *err)
 		return err_errno(err, "group %u", gid);
 	if (setresuid(uid, uid, uid) < 0)
 		return err_errno(err, "user %u", uid);
-	/* after a change of ids our files below /proc are not ours, and the clocks' offsets are
-	 * there */
+	/* a change of ids takes our files below /proc from us; the clocks' offsets are there */
 	if (prctl(PR_SET_DUMPABLE, 1) < 0)
 		return err_errno(err, "PR_SET_DUMPABLE");
 	return 0;

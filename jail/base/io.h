@@ -11,8 +11,7 @@
 #include "jail/base/err.h"
 #include "jail/base/str.h"
 
-/* Read a whole file of at most max bytes (larger: -EFBIG) and append it to out. dirfd may be
- * AT_FDCWD. */
+/* Append a whole file of at most max bytes (larger: -EFBIG) to out. dirfd may be AT_FDCWD. */
 int io_read_file(int dirfd, const char *path, size_t max, struct buf *out, struct err *err);
 /* Read fd to its end, at most max bytes (more: -EFBIG), retrying EINTR. */
 int io_read_fd(int fd, size_t max, struct buf *out, struct err *err);

@@ -56,14 +56,22 @@ char *xstrndup(const char *s, size_t n)
 	return p;
 }
 
-char *str_printf(const char *fmt, ...)
+static char *print(const char *fmt, va_list ap)
 {
 	char *s = NULL;
-	va_list ap;
 
-	va_start(ap, fmt);
 	if (vasprintf(&s, fmt, ap) < 0)
 		out_of_memory();
+	return s;
+}
+
+char *str_printf(const char *fmt, ...)
+{
+	va_list ap;
+	char *s;
+
+	va_start(ap, fmt);
+	s = print(fmt, ap);
 	va_end(ap);
 	return s;
 }
@@ -148,14 +156,11 @@ void strv_add(struct strv *v, const char *s)
 
 void strv_addf(struct strv *v, const char *fmt, ...)
 {
-	char *s = NULL;
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(&s, fmt, ap) < 0)
-		out_of_memory();
+	strv_take(v, print(fmt, ap));
 	va_end(ap);
-	strv_take(v, s);
 }
 
 bool strv_has(const struct strv *v, const char *s)

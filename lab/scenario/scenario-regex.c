@@ -9,8 +9,7 @@
 
 enum { MAX_COST = 50000 };
 
-/* How often glibc copies the operand of the repetition at *p; *p is moved behind it. 0: none is
- * here. */
+/* How often glibc copies the operand of the repetition at *p (0: none is here); *p moves on. */
 static unsigned long repetition(const char **p)
 {
 	unsigned long max = 2;

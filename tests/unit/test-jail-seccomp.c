@@ -18,8 +18,7 @@
 
 enum { LOAD_FAILED = 99, CALL_OK = 0 };
 
-/* Load the policy in a child and make the call there. Returns the wait status; exit code: its
- * errno. */
+/* Load the policy in a child and make the call there: its wait status; the exit code is errno. */
 static int attempt(const char *text, long nr)
 {
 	auto_cleanup(seccomp_filter) filter = {0};
