@@ -249,6 +249,19 @@ static bool past_limit(const struct session *s)
 	return late > FLOW_MS || (late > 0 && s->now - s->flow > FLOWING_MS);
 }
 
+/* The agent never spoke: what with a likely reason. Takes what. */
+static char *no_boot(const struct session *s, char *what)
+{
+	auto_free char *text = what;
+
+	if (s->job->kernel->modules_dir)
+		return with_console(s, take_ptr(text));
+	return with_console(
+		s, str_printf("%s; no modules are known for this kernel: give its .deb, "
+			      "or put lib/modules/%s beside the image",
+			      text, s->job->kernel->release ? s->job->kernel->release : "RELEASE"));
+}
+
 static void check_time(struct session *s)
 {
 	int64_t no_progress = s->job->no_progress_ms ? s->job->no_progress_ms : NO_PROGRESS_MS;
@@ -257,9 +270,9 @@ static void check_time(struct session *s)
 	if (s->greeted < 0) {
 		if (s->now - s->start > boot)
 			end(s, END_NO_BOOT,
-			    with_console(s, str_printf("no word from the guest's agent within "
-						       "%" PRId64 " s",
-						       boot / 1000)));
+			    no_boot(s, str_printf("no word from the guest's agent within "
+						  "%" PRId64 " s",
+						  boot / 1000)));
 		return;
 	}
 	if (s->now - s->life > no_progress)
@@ -295,7 +308,7 @@ static void check_gone(struct session *s)
 		end(s, END_PANIC, panic_line(s));
 	else if (off && !virt_machine_died(s->m) && s->greeted < 0)
 		end(s, END_NO_BOOT,
-		    with_console(s, xstrdup("the guest powered off before its agent spoke")));
+		    no_boot(s, xstrdup("the guest powered off before its agent spoke")));
 	else if (off && !virt_machine_died(s->m))
 		end(s, END_GONE, with_console(s, str_printf("the guest powered off %s", what)));
 	else
