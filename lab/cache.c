@@ -1,9 +1,11 @@
 #include "lab/cache.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 
 #include "jail/base/io.h"
+#include "jail/base/yaml.h"
 
 char *cache_dir(const char *sub, struct err *err)
 {
@@ -73,6 +75,16 @@ char *home_dir(struct err *err)
 		"folder that holds them",
 		dir);
 	return NULL;
+}
+
+int home_read(const char *name, struct buf *out, char **path, struct err *err)
+{
+	auto_free char *home = home_dir(err);
+
+	if (!home)
+		return err ? -err->code : -ENOENT;
+	*path = path_join(home, name);
+	return io_read_file(AT_FDCWD, *path, YAML_MAX_BYTES, out, err);
 }
 
 char *home_guest_program(const char *arch, const char *name, struct err *err)

@@ -25,6 +25,11 @@ char *cache_dir(const char *sub, struct err *err);
  * PREFIX/share/jail-lab). Allocated, NULL on failure.
  */
 char *home_dir(struct err *err);
+/*
+ * Append the project's file of that name ("vm/packages.lock") to out; *path (allocated, set also
+ * when reading failed) is for messages.
+ */
+int home_read(const char *name, struct buf *out, char **path, struct err *err);
 /* The static guest program "agent" or "jail" for an architecture name ("amd64"). Allocated. */
 char *home_guest_program(const char *arch, const char *name, struct err *err);
 

@@ -16,9 +16,8 @@ static const struct cmd_usage usage = {
 	"What a guest's root is made of:\n"
 	"  list     the images in the cache\n"
 	"  build    build the image of a kernel when it is not there, and print its path\n"
-	"  pin      look for the newest packages of vm/packages.yml, with what they need, and "
-	"write\n"
-	"           vm/packages.lock\n"
+	"  pin      look for the newest packages of vm/packages.yml, with what they need,\n"
+	"           and write vm/packages.lock\n"
 	"  rm       remove all images from the cache; they are built again when needed",
 };
 

@@ -1,11 +1,9 @@
 #include "lab/debian/deb.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "jail/base/io.h"
-#include "jail/base/yaml.h"
 #include "lab/cache.h"
 #include "lab/debian/apt.h"
 #include "lab/debian/download.h"
@@ -226,17 +224,11 @@ int deb_fetch(const struct deb *deb, bool offline, kernel_progress_fn progress, 
 
 static int read_packages_lock(struct packages_lock *ret, struct err *err)
 {
-	auto_free char *home = home_dir(err), *path = NULL;
 	auto_cleanup(buf) text = {0};
-	int r;
+	auto_free char *path = NULL;
+	int r = home_read("vm/packages.lock", &text, &path, err);
 
-	if (!home)
-		return err ? -err->code : -EIO;
-	path = path_join(home, "vm/packages.lock");
-	r = io_read_file(AT_FDCWD, path, YAML_MAX_BYTES, &text, err);
-	if (r < 0)
-		return r;
-	return packages_lock_parse(path, text.data, text.len, ret, err);
+	return r < 0 ? r : packages_lock_parse(path, text.data, text.len, ret, err);
 }
 
 int deb_locked_closure(const char *name, enum arch arch, struct deb **ret, size_t *n,

@@ -13,8 +13,7 @@ struct deb {
 	char *path;   /* pool path, relative to the archive's root */
 	char *sha256; /* hex */
 	uint64_t size;
-	char *snapshot; /* time stamp of an archive snapshot that still has it: "20261121T000000Z"
-			 */
+	char *snapshot; /* of the archive, that still has it: "20261121T000000Z" */
 };
 
 /*
@@ -36,8 +35,7 @@ int deb_lock(const char *path, const char *what, kernel_progress_fn progress, vo
 
 /* A member of a package's data archive while it is walked. */
 struct deb_member {
-	const char
-		*path; /* "usr/bin/strace": no leading "./" or "/"; checked by path_is_inside() */
+	const char *path;  /* "usr/bin/strace", checked by path_is_inside() */
 	const char *link;  /* symlink target, or for a hard link the member it equals; else NULL */
 	unsigned int mode; /* S_IFREG, S_IFDIR, S_IFLNK and permissions */
 	uint64_t size;

@@ -99,7 +99,8 @@ static struct entry *find(const struct index *x, const char *name)
 	return low < x->n && str_eq(x->entries[low].deb.name, name) ? &x->entries[low] : NULL;
 }
 
-/* What "a|b" means here: the first alternative that is a package, else the first that one provides.
+/*
+ * What "a|b" means here: the first alternative that is a package, else the first that one provides.
  */
 static struct entry *resolve(const struct index *x, const char *group)
 {

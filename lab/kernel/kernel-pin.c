@@ -5,35 +5,26 @@
 #include <time.h>
 
 #include "jail/base/io.h"
-#include "jail/base/yaml.h"
 #include "lab/cache.h"
 #include "lab/debian/apt.h"
 #include "lab/debian/debver.h"
 
 int pins_load(struct pins *ret, struct err *err)
 {
-	auto_free char *home = home_dir(err), *path = NULL;
 	auto_cleanup(buf) text = {0};
-	int r;
+	auto_free char *path = NULL;
+	int r = home_read("kernel-config/kernels.yml", &text, &path, err);
 
-	if (!home)
-		return err ? -err->code : -EIO;
-	path = path_join(home, "kernel-config/kernels.yml");
-	r = io_read_file(AT_FDCWD, path, YAML_MAX_BYTES, &text, err);
 	return r < 0 ? r : pins_parse(path, text.data, text.len, ret, err);
 }
 
 int kernels_lock_load(struct kernels_lock *ret, struct err *err)
 {
-	auto_free char *home = home_dir(err), *path = NULL;
 	auto_cleanup(buf) text = {0};
-	int r;
+	auto_free char *path = NULL;
+	int r = home_read("kernel-config/kernels.lock", &text, &path, err);
 
-	if (!home)
-		return err ? -err->code : -EIO;
-	path = path_join(home, "kernel-config/kernels.lock");
-	r = io_read_file(AT_FDCWD, path, YAML_MAX_BYTES, &text, err);
-	if (r == -ENOENT) {
+	if (r == -ENOENT && path) {
 		*ret = (struct kernels_lock){0};
 		return 0;
 	}
@@ -136,7 +127,8 @@ static bool of_series(const char *version, const char *series)
 	return str_starts(version, series) && (version[n] == '.' || version[n] == '-');
 }
 
-/* The newest image of the series: "linux-image-RELEASE" with -FLAVOUR-ARCH (or -ARCH) at its end.
+/*
+ * The newest image of the series: "linux-image-RELEASE" with -FLAVOUR-ARCH (or -ARCH) at its end.
  */
 static const struct candidate *newest_image(const struct candidates *c, const struct pin *pin,
 					    enum arch arch)

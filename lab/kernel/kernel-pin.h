@@ -13,7 +13,8 @@
 int pins_load(struct pins *ret, struct err *err);
 int kernels_lock_load(struct kernels_lock *ret, struct err *err);
 
-/* Called for each pin and architecture when it is decided. before NULL: new. after NULL: dropped.
+/*
+ * Called for each pin and architecture when it is decided. before NULL: new. after NULL: dropped.
  */
 typedef void (*kernel_pin_fn)(void *data, const struct lock_kernel *before,
 			      const struct lock_kernel *after);

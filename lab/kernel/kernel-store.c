@@ -44,7 +44,8 @@ static const char *text_of(json_t *meta, const char *key)
 	return s ? s : "";
 }
 
-/* Is the image the file that was unpacked? Only read when it is not of that time: a copied cache.
+/*
+ * Is the image the file that was unpacked? Only read when it is not of that time: a copied cache.
  */
 static bool image_unchanged(const char *image, json_t *meta)
 {

@@ -33,7 +33,8 @@ int kernels_lock_parse(const char *name, const char *text, size_t len, struct ke
 void kernels_lock_print(struct kernels_lock *lock, struct buf *out);
 const struct lock_kernel *kernels_lock_find(const struct kernels_lock *lock, const char *name,
 					    enum arch arch);
-/* Add the entry, or replace the one of the same name and architecture. Takes over what entry owns.
+/*
+ * Add the entry, or replace the one of the same name and architecture. Takes over what entry owns.
  */
 void kernels_lock_put(struct kernels_lock *lock, struct lock_kernel *entry);
 void lock_kernel_deinit(struct lock_kernel *k);
