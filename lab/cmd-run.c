@@ -27,6 +27,8 @@ static const struct opt options[] = {
 	 "machines at once (default: one for each processor)"},
 	{'t', "timeout", "TIME", OPT_MS, ARG(options.timeout_ms),
 	 "for each scenario, instead of its own (30s, 2m)"},
+	{0, "boot-timeout", "TIME", OPT_MS, ARG(options.boot_timeout_ms),
+	 "for a guest to boot, after which it is lost (default: 1m; 30s under KVM)"},
 	{'n', "repeat", "N", OPT_U32, ARG(repeat), "run each cell N times"},
 	{'f', "filter", "GLOB", OPT_STRING, ARG(filter),
 	 "only scenarios whose name matches ('userns/*')"},
@@ -35,7 +37,8 @@ static const struct opt options[] = {
 	{0, "accel", "HOW", OPT_STRING, ARG(accel),
 	 "auto (KVM when a probe guest boots under it), tcg, or kvm"},
 	{'c', "connect", "URI", OPT_STRING, ARG(options.connect),
-	 "libvirt to use (default: its embedded driver; no daemon)"},
+	 "a libvirt daemon of this host: qemu:///session, qemu:///system\n(default: libvirt's "
+	 "embedded driver; no daemon)"},
 	{0, "offline", NULL, OPT_FLAG, ARG(options.offline),
 	 "fetch nothing: what is not cached is an error"},
 	{0, "dry-run", NULL, OPT_FLAG, ARG(dry_run), "print the plan as JSON and start nothing"},
@@ -69,6 +72,8 @@ static int parse_args(struct run_args *a, int argc, char **argv, int *operands)
 		a->options.accel = ACCEL_KVM;
 	else
 		err_set(&err, EINVAL, "--accel: '%.40s' is not auto, tcg or kvm", a->accel);
+	if (!err.code && a->options.connect && virt_check_uri(a->options.connect, &err) < 0)
+		err_wrap(&err, "--connect");
 	return err.code ? cmd_fail(EXIT_USAGE, &err) : -1;
 }
 
@@ -201,7 +206,7 @@ static int print_results(const char *dir, bool json)
 }
 
 /* Kernel mistakes are the caller's (usage); what the network or the disk did is not. */
-static int exit_of(int r)
+static int exit_of_kernels(int r)
 {
 	return r == -ENOENT || r == -ENOTSUP || r == -EINVAL || r == -EEXIST ? EXIT_USAGE
 									     : EXIT_LOST;
@@ -217,7 +222,7 @@ static int execute(struct run_args *a, struct progress *progress, struct run *ru
 
 	if (r < 0) {
 		progress_stop(progress);
-		return cmd_fail(run_cancelled() ? EXIT_INTERRUPTED : exit_of(r), &err);
+		return cmd_fail(run_cancelled() ? EXIT_INTERRUPTED : exit_of_kernels(r), &err);
 	}
 	plan_build(kernels.items, kernels.n, scenarios->items, scenarios->n, a->repeat, &plan);
 	if (a->dry_run) {
@@ -229,8 +234,9 @@ static int execute(struct run_args *a, struct progress *progress, struct run *ru
 			    resumed */
 	r = run_execute(run, &plan, argv, dir, &err);
 	progress_stop(progress);
+	/* A folder in use is the caller's mistake; what this host lacks or did is not. */
 	if (r < 0)
-		return cmd_fail(exit_of(r), &err);
+		return cmd_fail(r == -EEXIST ? EXIT_USAGE : EXIT_LOST, &err);
 	return EXIT_MET;
 }
 

@@ -106,9 +106,12 @@ char *accel_why_not(enum arch arch, bool *cached)
 	return known == 0 ? did_not_boot() : NULL;
 }
 
-/* Boot one guest under KVM and have it run something. Whatever goes wrong, TCG is the answer. */
-static bool probe(struct virt *v, const struct kernel *kernel, const struct image *image,
-		  const volatile int *cancel)
+/*
+ * Boot one guest under KVM and have it run something: 1 it ran, 0 it did not, negative: no machine
+ * could be started, which may have other reasons. Only a 1 means KVM.
+ */
+static int probe(struct virt *v, const struct kernel *kernel, const struct image *image,
+		 const volatile int *cancel)
 {
 	char *argv[] = {(char *)"/bin/true", NULL};
 	auto_free char *dir = path_join(virt_run_dir(v), "kvm-probe");
@@ -126,12 +129,12 @@ static bool probe(struct virt *v, const struct kernel *kernel, const struct imag
 		.no_progress_ms = PROBE_RUN_MS,
 		.cancel = cancel,
 	};
-	bool booted = false;
+	int r = io_mkdirs(dir, 0700, NULL);
 
-	if (io_mkdirs(dir, 0700, NULL) == 0)
-		booted = machine_run(v, &job, dir, &o, NULL) == 0 && o.ending == END_EXITED;
+	if (r == 0)
+		r = machine_run(v, &job, dir, &o, NULL);
 	io_remove_tree(AT_FDCWD, dir, NULL);
-	return booted;
+	return r < 0 ? r : o.ending == END_EXITED;
 }
 
 int accel_choose(struct virt *v, enum accel_want want, const struct kernel *kernel,
@@ -147,10 +150,12 @@ int accel_choose(struct virt *v, enum accel_want want, const struct kernel *kern
 	}
 	why = accel_why_not(kernel->arch, &cached);
 	if (!why && !cached) {
-		bool booted = probe(v, kernel, image, cancel);
+		int booted = probe(v, kernel, image, cancel);
 
 		if (cancel && *cancel) {
 			why = xstrdup("interrupted");
+		} else if (booted < 0) {
+			why = xstrdup("KVM: a probe guest could not be started");
 		} else {
 			key = probe_key(kernel->arch);
 			remember(key, booted);

@@ -3,7 +3,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "jail/base/io.h"
 #include "lab/scenario/console.h"
@@ -18,17 +19,32 @@ int console_file_open(struct console_file *c, const char *dir, uint64_t limit, s
 {
 	auto_free char *path = path_join(dir, "console.log");
 
-	*c = (struct console_file){.limit = limit, .freed = limit};
+	*c = (struct console_file){.socket = -1, .limit = limit, .freed = limit};
 	c->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (c->fd < 0)
 		return err_errno(err, "create %s", path);
 	return 0;
 }
 
+int console_file_connect(struct console_file *c, const char *path, struct err *err)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return err_set(err, ENAMETOOLONG, "console: too long for a socket: %s", path);
+	memcpy(addr.sun_path, path, strlen(path) + 1);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return err_errno(err, "connect to the console %s", path);
+	c->socket = take_fd(fd);
+	return 0;
+}
+
 void console_file_close(struct console_file *c)
 {
 	cleanup_close(&c->fd);
-	c->fd = -1;
+	cleanup_close(&c->socket);
+	c->fd = c->socket = -1;
 	buf_deinit(&c->tail);
 }
 
@@ -64,7 +80,7 @@ static void free_middle(struct console_file *c)
 {
 	uint64_t end = c->size & ~((UINT64_C(1) << 20) - 1);
 
-	if (c->unbounded || c->size <= c->limit || end <= c->freed + (1 << 20))
+	if (c->unbounded || c->socket >= 0 || c->size <= c->limit || end <= c->freed + (1 << 20))
 		return;
 	end -= 1 << 20;
 	if (end > c->freed && fallocate(c->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, c->freed,
@@ -73,17 +89,35 @@ static void free_middle(struct console_file *c)
 	c->freed = end > c->freed ? end : c->freed;
 }
 
+/* From the socket: kept as far as finish() may want it. 0: nothing new, or its end. */
+static ssize_t take_bytes(struct console_file *c, char *chunk, size_t len)
+{
+	ssize_t n = recv(c->socket, chunk, len, MSG_DONTWAIT);
+	uint64_t most = c->limit + CONSOLE_TAIL, room = c->size < most ? most - c->size : 0;
+	int r = 0;
+
+	if (n < 0 && (errno == EAGAIN || errno == ECONNRESET))
+		return 0;
+	if (n > 0)
+		r = io_write_all(c->fd, chunk, (uint64_t)n < room ? (uint64_t)n : room);
+	if (r == 0)
+		return n;
+	errno = -r;
+	return -1;
+}
+
 ssize_t console_file_poll(struct console_file *c, struct err *err)
 {
 	char chunk[CHUNK];
 	ssize_t n, came = 0;
 
 	while (came < POLL_BUDGET) {
-		n = pread(c->fd, chunk, sizeof(chunk), (off_t)c->size);
+		n = c->socket >= 0 ? take_bytes(c, chunk, sizeof(chunk))
+				   : pread(c->fd, chunk, sizeof(chunk), (off_t)c->size);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return err_errno(err, "read console.log");
+			return err_errno(err, "console.log");
 		if (n == 0)
 			break;
 		c->size += n;

@@ -1,8 +1,10 @@
 /*
- * console-file.h - the file QEMU writes a guest's serial console to, watched and bounded.
+ * console-file.h - the file of a guest's serial console, watched and bounded.
  *
  * QEMU appends without a limit; a guest may flood it. Beyond the limit the middle is given back to
  * the file system as it grows (a hole), and at the end the file is cut to its head and its tail.
+ * Where a daemon starts QEMU its virtlogd would rotate the file: there QEMU speaks to a socket, and
+ * head and tail are written here.
  */
 #ifndef LAB_CONSOLE_FILE_H
 #define LAB_CONSOLE_FILE_H
@@ -16,7 +18,7 @@
 enum { CONSOLE_TAIL = 64 << 10 }; /* of a flooded console: kept besides the head */
 
 struct console_file {
-	int fd;
+	int fd, socket;		     /* socket: -1 when QEMU writes the file itself */
 	uint64_t limit, size, freed; /* freed: where the hole ends */
 	struct buf tail;	     /* the last bytes, for messages and panics */
 	bool panic, panic_over;	     /* seen in the text */
@@ -25,6 +27,8 @@ struct console_file {
 
 /* Create dir/console.log anew; QEMU is to open it for appending. */
 int console_file_open(struct console_file *c, const char *dir, uint64_t limit, struct err *err);
+/* Take the console from a socket on which QEMU listens. */
+int console_file_connect(struct console_file *c, const char *path, struct err *err);
 /* Look at what is new. Returns the bytes that came, or a negative errno. */
 ssize_t console_file_poll(struct console_file *c, struct err *err);
 /* The last line that is not blank, printable, allocated; NULL: the console is empty. */

@@ -25,8 +25,12 @@ struct machine_spec {
 	const char *disk; /* read-only squashfs or NULL */
 	unsigned int memory_mib, cpus;
 	const char *console; /* file the serial console is appended to */
+	bool console_socket; /* console is a unix socket instead (QEMU listens), < 108 bytes */
 	const char *channel; /* unix socket (QEMU listens), < 108 bytes; NULL: no channel */
 	pid_t guardian;	     /* whose death ends the machine (guardian.h); 0: nobody's */
+	bool as_user;	     /* QEMU is to run as uid and gid, and owners of files stay */
+	uid_t uid;
+	gid_t gid;
 };
 
 /*

@@ -39,10 +39,10 @@ struct session {
 	struct virt_machine *m;
 	struct evidence evidence;
 	struct console_file console;
-	struct channel channel; /* fd -1: not connected yet */
-	char *socket;
-	int64_t now, start, greeted, sent; /* -1: not yet */
-	int64_t life, flow;		   /* last byte of any kind; last that is no tick */
+	struct channel channel;		       /* fd -1: not connected yet */
+	char *socket, *tty;		       /* tty: the console's, under a daemon; or NULL */
+	int64_t now, start, up, greeted, sent; /* -1: not yet */
+	int64_t life, flow;		       /* last byte of any kind; last that is no tick */
 	int64_t panic, hung_up, space;
 	uint64_t frames, taken, progress;
 	bool over;
@@ -268,7 +268,7 @@ static void check_time(struct session *s)
 	int64_t boot = boot_limit(s->job);
 
 	if (s->greeted < 0) {
-		if (s->now - s->start > boot)
+		if (s->now - s->up > boot)
 			end(s, END_NO_BOOT,
 			    no_boot(s, str_printf("no word from the guest's agent within "
 						  "%" PRId64 " s",
@@ -343,12 +343,12 @@ static int run_loop(struct session *s, struct err *err)
 static int start_machine(struct session *s, struct virt *v, struct err *err)
 {
 	auto_free char *console = path_join(s->dir, "console.log"), *kernel = NULL, *initrd = NULL;
+	auto_free char *disk = NULL;
 	const struct job *job = s->job;
 	struct machine_spec spec = {
 		.name = job->name,
 		.arch = job->kernel->arch,
 		.kvm = job->kvm,
-		.disk = job->image->disk,
 		.memory_mib = job->memory_mib,
 		.cpus = job->cpus,
 		.console = console,
@@ -362,7 +362,15 @@ static int start_machine(struct session *s, struct virt *v, struct err *err)
 	initrd = realpath(job->image->initrd, NULL);
 	if (!initrd)
 		return err_errno(err, "guest image %s", job->image->initrd);
+	disk = job->image->disk ? realpath(job->image->disk, NULL) : NULL;
+	if (job->image->disk && !disk)
+		return err_errno(err, "guest image %s", job->image->disk);
+	if (s->tty) {
+		spec.console = s->tty;
+		spec.console_socket = true;
+	}
 	spec.kernel = kernel;
+	spec.disk = disk;
 	spec.initrd = initrd;
 	return virt_start(v, &spec, &s->m, err);
 }
@@ -380,6 +388,13 @@ static int run_session(struct session *s, struct virt *v, struct err *err)
 	phase(s, "booting");
 	s->start = s->life = s->flow = s->space = io_now_ms();
 	r = start_machine(s, v, err);
+	if (r == 0 && s->tty) {
+		r = console_file_connect(&s->console, s->tty, err);
+		if (r == 0)
+			r = virt_machine_resume(s->m, err);
+	}
+	/* A daemon that asks QEMU what it can do first takes its time: the guest's begins now. */
+	s->up = s->life = io_now_ms();
 	return r < 0 ? r : run_loop(s, err);
 }
 
@@ -403,7 +418,10 @@ static int finish(struct session *s, int r, struct err *err)
 	console_file_close(&s->console);
 	evidence_close(&s->evidence);
 	unlink(s->socket);
+	if (s->tty)
+		unlink(s->tty);
 	free(s->socket);
+	free(s->tty);
 	return r;
 }
 
@@ -416,7 +434,9 @@ int machine_run(struct virt *v, const struct job *job, const char *dir, struct o
 		.dir = real,
 		.o = ret,
 		.socket = str_printf("%s/%s", virt_run_dir(v), job->name),
-		.console.fd = -1,
+		.tty = virt_is_embedded(v) ? NULL
+					   : str_printf("%s/%s.tty", virt_run_dir(v), job->name),
+		.console = {.fd = -1, .socket = -1},
 		.channel = {.fd = -1, .file = -1},
 		.evidence = {.dirfd = -1, .file = -1},
 		.start = -1,
@@ -432,6 +452,7 @@ int machine_run(struct virt *v, const struct job *job, const char *dir, struct o
 		s.evidence.streams[i].fd = -1;
 	if (!real) {
 		free(s.socket);
+		free(s.tty);
 		return err_errno(err, "%s", dir);
 	}
 	return finish(&s, run_session(&s, v, err), err);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
+#include <libxml/uri.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -19,7 +20,9 @@
 #include "lab/machine/virt-root.h"
 
 enum {
-	KILL_MS = 3000, /* until a killed QEMU must be gone */
+	KILL_MS = 3000,	 /* until a killed QEMU must be gone */
+	KEEPALIVE_S = 5, /* a daemon is asked that often for a sign of life */
+	KEEPALIVE_TRIES = 6,
 	LOG_MAX_BYTES = 1 << 20,
 	LINE_MAX_BYTES = 250,
 };
@@ -37,8 +40,8 @@ struct virt_machine {
 
 struct virt {
 	virConnectPtr conn;
-	struct virt_root root; /* of the embedded driver; else only a folder for sockets */
-	bool embedded;
+	struct virt_root root;	   /* of the embedded driver; else only a folder for sockets */
+	bool embedded, privileged; /* privileged: a daemon that runs as root */
 	int callback;
 	char *describe;
 	pthread_mutex_t lock; /* of machines */
@@ -128,11 +131,38 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int det
 	return 0;
 }
 
+static int check_parts(const char *uri, xmlURIPtr u, struct err *err)
+{
+	if (!u || !u->scheme || (!str_eq(u->scheme, "qemu") && !str_starts(u->scheme, "qemu+")))
+		return err_set(err, EINVAL,
+			       "%s: machines are QEMU's: name qemu:///session or qemu:///system",
+			       uri);
+	if ((u->server && *u->server) || str_starts(u->scheme, "qemu+ext"))
+		return err_set(err, EINVAL,
+			       "%s: a remote host's consoles and channels cannot be reached from "
+			       "here: run lab there",
+			       uri);
+	if (!u->path || (!str_eq(u->path, "/session") && !str_eq(u->path, "/system")))
+		return err_set(err, EINVAL, "%s: name qemu:///session or qemu:///system", uri);
+	return 0;
+}
+
+int virt_check_uri(const char *uri, struct err *err)
+{
+	xmlURIPtr u = xmlParseURI(uri);
+	int r = check_parts(uri, u, err);
+
+	xmlFreeURI(u);
+	return r;
+}
+
 static int connect_to(struct virt *v, const char *uri, struct err *err)
 {
 	const virError *e;
 
 	v->conn = virConnectOpen(uri);
+	if (v->conn && !v->embedded)
+		virConnectSetKeepAlive(v->conn, KEEPALIVE_S, KEEPALIVE_TRIES);
 	if (v->conn)
 		return 0;
 	e = virGetLastError();
@@ -162,8 +192,10 @@ static char *describe(struct virt *v, const char *uri)
 static int open_connection(struct virt *v, const char *uri, struct err *err)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	int r = virt_root_open(&v->root, err);
+	int r = v->embedded ? 0 : virt_check_uri(uri, err);
 
+	if (r == 0)
+		r = virt_root_open(&v->root, err);
 	if (r < 0)
 		return r;
 	pthread_once(&once, start_libvirt);
@@ -188,6 +220,7 @@ int virt_open(const char *uri, struct virt **ret, struct err *err)
 
 	v->root.lock = v->callback = -1;
 	v->embedded = !uri;
+	v->privileged = uri && strstr(uri, ":///system");
 	pthread_mutex_init(&v->lock, NULL);
 	r = open_connection(v, uri, err);
 	if (r < 0) {
@@ -196,6 +229,11 @@ int virt_open(const char *uri, struct virt **ret, struct err *err)
 	}
 	*ret = v;
 	return 0;
+}
+
+bool virt_is_embedded(const struct virt *v)
+{
+	return v->embedded;
 }
 
 const char *virt_run_dir(const struct virt *v)
@@ -266,6 +304,20 @@ static int choose_emulator(struct virt *v, const struct machine_spec *spec, char
 	return guardian_wrap_qemu(dir, qemu, ret, err);
 }
 
+int virt_check_arch(struct virt *v, enum arch arch, struct err *err)
+{
+	struct machine_spec spec = {.arch = arch};
+	auto_free char *qemu = NULL, *version = NULL, *emulator = NULL;
+
+	if (!v->embedded)
+		return 0;
+	qemu = qemu_find(arch, err);
+	version = qemu ? qemu_version(qemu, err) : NULL;
+	if (!version)
+		return err ? -err->code : -EIO;
+	return choose_emulator(v, &spec, &emulator, err);
+}
+
 /* Hold on to the process itself: a pid may be somebody else's a moment later. */
 static void find_process(struct virt *v, struct virt_machine *m)
 {
@@ -280,6 +332,7 @@ static int create(struct virt *v, struct virt_machine *m, const struct machine_s
 		  struct err *err)
 {
 	struct machine_spec spec = *asked;
+	unsigned int flags = 0;
 	auto_free char *emulator = NULL, *xml = NULL;
 	int r = choose_emulator(v, asked, &emulator, err);
 
@@ -287,11 +340,18 @@ static int create(struct virt *v, struct virt_machine *m, const struct machine_s
 		return r;
 	spec.emulator = emulator;
 	spec.guardian = v->embedded ? guardian_pid() : 0;
+	spec.as_user = v->privileged;
+	spec.uid = geteuid();
+	spec.gid = getegid();
+	/* The embedded driver does not know that flag; there the guardian sees to it. */
+	if (!v->embedded)
+		flags |= VIR_DOMAIN_START_AUTODESTROY;
+	if (spec.console_socket)
+		flags |= VIR_DOMAIN_START_PAUSED;
 	xml = domain_xml(&spec, err);
 	if (!xml)
 		return err ? -err->code : -EINVAL;
-	/* The embedded driver does not know that flag; there the guardian sees to it. */
-	m->dom = virDomainCreateXML(v->conn, xml, v->embedded ? 0 : VIR_DOMAIN_START_AUTODESTROY);
+	m->dom = virDomainCreateXML(v->conn, xml, flags);
 	if (!m->dom)
 		return virt_error(err, "start the machine");
 	find_process(v, m);
@@ -319,6 +379,11 @@ int virt_start(struct virt *v, const struct machine_spec *spec, struct virt_mach
 	}
 	*ret = m;
 	return 0;
+}
+
+int virt_machine_resume(struct virt_machine *m, struct err *err)
+{
+	return virDomainResume(m->dom) < 0 ? virt_error(err, "let the machine go") : 0;
 }
 
 enum virt_state virt_machine_state(struct virt_machine *m)

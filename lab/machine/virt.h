@@ -3,7 +3,8 @@
  *
  * uri NULL: the embedded driver (qemu:///embed) with its root in a short private folder
  * (virt-root.h); needs no daemon and no root. One process per root: a second lab gets a root of its
- * own. Any other URI is libvirt's, and must be of this host: consoles and channels are files here.
+ * own. Any other URI is a daemon's, and must be of this host: files and sockets are shared with it.
+ * Under a daemon of root's QEMU runs as the user who runs lab.
  * Machines started here end with the connection (VIR_DOMAIN_START_AUTODESTROY), and under the
  * embedded driver with the process, however it dies (guardian.h).
  * Thread-safe after virt_open().
@@ -17,6 +18,9 @@
 struct virt;
 struct virt_machine;
 
+/* Whether machines can be run there at all: -EINVAL for another driver or a remote host. Pure. */
+int virt_check_uri(const char *uri, struct err *err);
+
 /* -ENOENT when libvirt has no such driver (the text says what to install), else what went wrong. */
 int virt_open(const char *uri, struct virt **ret, struct err *err);
 void virt_close(struct virt *v); /* NULL is fine; ends what still runs */
@@ -25,8 +29,16 @@ const char *virt_run_dir(const struct virt *v);
 /* "QEMU 7.2.22, libvirt 9.0.0, qemu:///embed" for run.json. */
 const char *virt_describe(const struct virt *v);
 
+bool virt_is_embedded(const struct virt *v);
+/* Whether guests of arch can be started as far as QEMU goes: -ENOENT says what to install. */
+int virt_check_arch(struct virt *v, enum arch arch, struct err *err);
+
+/* spec's user and guardian are for the connection to say. */
 int virt_start(struct virt *v, const struct machine_spec *spec, struct virt_machine **ret,
 	       struct err *err);
+
+/* Under a daemon a machine whose console is a socket starts paused: connect, then let it go. */
+int virt_machine_resume(struct virt_machine *m, struct err *err);
 
 enum virt_state { VIRT_RUNNING, VIRT_PAUSED, VIRT_CRASHED, VIRT_OFF };
 /* Kept current by libvirt's events: a cheap read. */

@@ -7,10 +7,16 @@
 #include <time.h>
 
 #include "jail/base/io.h"
+#include "lab/cache.h"
 #include "lab/machine/machine.h"
 #include "lab/run/run-folder.h"
 
-enum { JOBS_MAX = 64, JOBS_DEFAULT_MAX = 8 };
+enum {
+	JOBS_MAX = 64,
+	JOBS_DEFAULT_MAX = 8,
+	CONNECT_MS = 30000, /* for a daemon to answer */
+	LOOK_MS = 100,	    /* how often an interrupt is looked for meanwhile */
+};
 
 static volatile int cancelled;
 
@@ -31,7 +37,8 @@ struct run {
 	const char *dir;
 
 	pthread_t opener; /* connects to libvirt */
-	bool opened;	  /* opener was joined */
+	bool opened;	  /* opener was joined, or */
+	bool abandoned;	  /* given up: it may still write to what follows */
 	struct virt *virt;
 	struct err open_err;
 	int open_result;
@@ -82,10 +89,30 @@ int run_begin(const struct run_options *options, const struct run_events *events
 	return 0;
 }
 
+/* libvirt has no way to give up a connection that is not answered: leave its thread behind. */
+static bool join_opener(struct run *run)
+{
+	int64_t limit = io_now_ms() + CONNECT_MS;
+	struct timespec look;
+
+	for (;;) {
+		clock_gettime(CLOCK_MONOTONIC, &look);
+		look.tv_nsec += LOOK_MS * 1000000L;
+		look.tv_sec += look.tv_nsec / 1000000000;
+		look.tv_nsec %= 1000000000;
+		if (pthread_clockjoin_np(run->opener, NULL, CLOCK_MONOTONIC, &look) == 0)
+			return true;
+		if (run->options->connect && (cancelled || io_now_ms() > limit))
+			return false;
+	}
+}
+
 static int wait_for_virt(struct run *run, struct err *err)
 {
-	if (!run->opened)
-		pthread_join(run->opener, NULL);
+	if (!run->opened && !run->abandoned && !join_opener(run))
+		run->abandoned = true;
+	if (run->abandoned)
+		return err_set(err, ETIMEDOUT, "%s does not answer", run->options->connect);
 	run->opened = true;
 	if (run->open_result < 0)
 		*err = run->open_err;
@@ -100,6 +127,8 @@ void run_end(struct run *run)
 		return;
 	if (wait_for_virt(run, &ignored) == 0)
 		virt_close(run->virt);
+	if (run->abandoned)
+		return;
 	for (int a = 0; a < ARCH_COUNT; a++)
 		accel_deinit(&run->accel[a]);
 	pthread_mutex_destroy(&run->lock);
@@ -202,6 +231,7 @@ static int boot_and_run(struct worker *w, const char *dir, const struct image *i
 		.trace = s->trace,
 		.timeout_ms =
 			w->run->options->timeout_ms ? w->run->options->timeout_ms : s->timeout_ms,
+		.boot_timeout_ms = w->run->options->boot_timeout_ms,
 		.phase = tell_phase,
 		.data = w,
 		.cancel = &cancelled,
@@ -417,6 +447,43 @@ static bool needs_machines(const struct plan *plan)
 	return false;
 }
 
+static bool uses(const struct plan *plan, enum arch arch)
+{
+	for (size_t i = 0; i < plan->n; i++)
+		if (!plan->cells[i].skip && plan->cells[i].kernel->arch == arch)
+			return true;
+	return false;
+}
+
+/* What every machine of an architecture needs: said once here, not by each cell. */
+static int check_host(const struct run *run, enum arch arch, struct err *err)
+{
+	auto_free char *agent = NULL, *jail = NULL, *why = NULL;
+	int r = virt_check_arch(run->virt, arch, err);
+	bool cached;
+
+	if (r < 0)
+		return r;
+	agent = home_guest_program(arch_name(arch), "agent", err);
+	jail = agent ? home_guest_program(arch_name(arch), "jail", err) : NULL;
+	if (!jail)
+		return -err->code;
+	if (run->options->accel != ACCEL_KVM)
+		return 0;
+	why = accel_why_not(arch, &cached);
+	return why ? err_set(err, ENOTSUP, "no KVM for %s guests: %s", arch_name(arch), why) : 0;
+}
+
+static int check_needs(struct run *run, const struct plan *plan, struct err *err)
+{
+	int r = wait_for_virt(run, err);
+
+	for (int a = 0; r == 0 && a < ARCH_COUNT; a++)
+		if (uses(plan, a))
+			r = check_host(run, a, err);
+	return r;
+}
+
 int run_execute(struct run *run, const struct plan *plan, char *const *command, char **dir,
 		struct err *err)
 {
@@ -433,7 +500,7 @@ int run_execute(struct run *run, const struct plan *plan, char *const *command, 
 	facts.started = started;
 	run->plan = plan;
 	if (needs_machines(plan)) {
-		r = wait_for_virt(run, err);
+		r = check_needs(run, plan, err);
 		if (r < 0)
 			return r;
 		facts.machines = virt_describe(run->virt);

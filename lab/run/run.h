@@ -12,10 +12,11 @@
 #include "lab/run/result.h"
 
 struct run_options {
-	unsigned int jobs;   /* machines at once; 0: one for each processor, at most 8 */
-	int64_t timeout_ms;  /* replaces every scenario's; 0: theirs */
-	const char *out;     /* the run's folder; NULL: a new one below RESULTS_DIR */
-	const char *connect; /* libvirt URI; NULL: the embedded driver */
+	unsigned int jobs;	 /* machines at once; 0: one for each processor, at most 8 */
+	int64_t timeout_ms;	 /* replaces every scenario's; 0: theirs */
+	const char *out;	 /* the run's folder; NULL: a new one below RESULTS_DIR */
+	const char *connect;	 /* libvirt URI; NULL: the embedded driver */
+	int64_t boot_timeout_ms; /* start of a machine to its agent's first word; 0: default */
 	enum accel_want accel;
 	bool offline;
 };
@@ -48,6 +49,7 @@ int run_begin(const struct run_options *options, const struct run_events *events
  * Run the plan. command is the argv to keep in run.json. Returns 0 when every cell has a result or
  * the run was cancelled; *dir is the run's folder (allocated; also set when cells were lost).
  * -EEXIST: options->out holds a run already. -ENOSPC: no room for evidence; what is there stays.
+ * Another: this host lacks what machines need, nothing was started.
  */
 int run_execute(struct run *run, const struct plan *plan, char *const *command, char **dir,
 		struct err *err);

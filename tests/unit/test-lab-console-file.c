@@ -9,12 +9,14 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "jail/base/io.h"
 #include "lab/machine/console-file.h"
 
-enum { LIMIT = 1 << 20, LINE = 100 };
+enum { LIMIT = 1 << 20, LINE = 100, PIECE = 32 << 10 /* less than a socket holds */ };
 
 struct fixture {
 	char dir[64];
@@ -38,6 +40,25 @@ static int setup(void **state)
 	return 0;
 }
 
+/* QEMU does not write the file, but to a socket. */
+static int setup_socket(void **state)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	auto_close int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct fixture *f;
+
+	setup(state);
+	f = *state;
+	close(f->qemu);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/tty", f->dir);
+	assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(console_file_connect(&f->console, addr.sun_path, NULL), 0);
+	f->qemu = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(f->qemu >= 0);
+	return 0;
+}
+
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
@@ -51,15 +72,18 @@ static int teardown(void **state)
 
 static void print(struct fixture *f, const char *text)
 {
-	assert_int_equal(io_write_all(f->qemu, text, strlen(text)), 0);
-	assert_true(console_file_poll(&f->console, NULL) >= 0);
+	for (size_t len = strlen(text), n; len; text += n, len -= n) {
+		n = len < PIECE ? len : PIECE;
+		assert_int_equal(io_write_all(f->qemu, text, n), 0);
+		assert_int_equal(console_file_poll(&f->console, NULL), n);
+	}
 }
 
 static uint64_t on_disk(struct fixture *f)
 {
 	struct stat st;
 
-	assert_int_equal(fstat(f->qemu, &st), 0);
+	assert_int_equal(fstat(f->console.fd, &st), 0);
 	return (uint64_t)st.st_blocks * 512;
 }
 
@@ -122,12 +146,27 @@ static void test_flood(void **state)
 	assert_true(text.len < LIMIT + CONSOLE_TAIL + 100);
 }
 
+/* What was said before its end is kept; the end itself is no failure. */
+static void test_hang_up(void **state)
+{
+	struct fixture *f = *state;
+
+	print(f, "last words\n");
+	shutdown(f->qemu, SHUT_RDWR);
+	assert_int_equal(console_file_poll(&f->console, NULL), 0);
+	assert_int_equal(f->console.size, 11);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_small, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_panic, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_small, setup_socket, teardown),
+		cmocka_unit_test_setup_teardown(test_panic, setup_socket, teardown),
+		cmocka_unit_test_setup_teardown(test_flood, setup_socket, teardown),
+		cmocka_unit_test_setup_teardown(test_hang_up, setup_socket, teardown),
 	};
 
 	return cmocka_run_group_tests_name("console-file", tests, NULL, NULL);

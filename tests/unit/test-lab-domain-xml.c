@@ -48,6 +48,19 @@ static const struct {
 	  .console = "/run/console.log",
 	  .channel = "/run/c",
 	  .guardian = 4711}},
+	{"daemon",
+	 {.name = "lab-4",
+	  .arch = ARCH_ARM64,
+	  .kernel = "/k/Image",
+	  .initrd = "/i/initrd",
+	  .memory_mib = 256,
+	  .cpus = 1,
+	  .console = "/run/c.tty",
+	  .console_socket = true,
+	  .channel = "/run/c",
+	  .as_user = true,
+	  .uid = 1000,
+	  .gid = 100}},
 	{"markup",
 	 {.name = "a<b>&\"c'",
 	  .arch = ARCH_AMD64,
@@ -80,7 +93,8 @@ static void test_golden(void **state)
 /* What a parser reads back is what went in, markup and all: nothing became an element. */
 static void test_markup_stays_text(void **state)
 {
-	auto_free char *xml = domain_xml(&machines[3].spec, NULL);
+	const struct machine_spec *spec = &machines[array_len(machines) - 1].spec;
+	auto_free char *xml = domain_xml(spec, NULL);
 	xmlDocPtr doc = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL, XML_PARSE_NONET);
 	xmlNodePtr node;
 	int names = 0;
@@ -92,7 +106,7 @@ static void test_markup_stays_text(void **state)
 
 		assert_string_not_equal((const char *)node->name, "evil");
 		if (strcmp((const char *)node->name, "name") == 0 && ++names)
-			assert_string_equal((const char *)text, machines[3].spec.name);
+			assert_string_equal((const char *)text, spec->name);
 		xmlFree(text);
 	}
 	assert_int_equal(names, 1);
@@ -114,6 +128,7 @@ static void test_refused(void **state)
 		{"escape", {.cmdline = "x\033[2J"}, "command line has a control character"},
 		{"not UTF-8", {.kernel = "/\xff"}, "kernel path is not UTF-8"},
 		{"long socket", {.channel = path_of_108}, "too long for a socket"},
+		{"long console", {.console = path_of_108, .console_socket = true}, "too long"},
 		{"no memory", {.memory_mib = 1}, "too few"},
 	};
 
@@ -131,6 +146,9 @@ static void test_refused(void **state)
 			spec.kernel = bad[i].spec.kernel;
 		if (bad[i].spec.channel)
 			spec.channel = bad[i].spec.channel;
+		if (bad[i].spec.console)
+			spec.console = bad[i].spec.console;
+		spec.console_socket = bad[i].spec.console_socket;
 		if (bad[i].spec.memory_mib)
 			spec.memory_mib = bad[i].spec.memory_mib;
 		assert_null(domain_xml(&spec, &err));

@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# lab run --connect: machines by a libvirt daemon, started here for the test alone, in folders of its
+# own: qemu:///session of an ordinary user, and, where we are root, qemu:///system in a mount name
+# space. BUILD: the tree that was built.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+# shellcheck source=tests/tap.sh
+. tests/tap.sh
+
+lab=$(realpath "$BUILD/bin/lab")
+export LAB_HOME=$PWD
+hello=$PWD/scenarios/hello.yml
+
+refuse() { says 2 "$2" "$lab" run --connect "$1" "$hello"; }
+ok "another driver is refused" refuse test:///default "name qemu:///session"
+ok "a remote host is refused" refuse qemu+ssh://host/system "run lab there"
+ok "so is one by TLS" refuse qemu://host/system "run lab there"
+ok "what is no address is refused" refuse "no address" "name qemu:///session"
+
+libvirtd=$(PATH=$PATH:/usr/sbin command -v libvirtd || true)
+if [[ -z $libvirtd ]]; then
+	skip "machines by a daemon" "libvirtd is not installed (on Debian: libvirt-daemon)"
+	done_testing
+	exit
+fi
+
+# Short: sockets' paths are bounded.
+dir=$(mktemp -d /tmp/lc-XXXX)
+daemons=()
+end_daemons() {
+	local pid
+	[[ ! -e $dir/r/libvirt/virtlogd.pid ]] || daemons+=("$(cat "$dir/r/libvirt/virtlogd.pid")")
+	for pid in ${daemons[@]+"${daemons[@]}"}; do
+		kill -CONT "$pid" 2>/dev/null || true
+		kill "$pid" 2>/dev/null || true
+	done
+	daemons=()
+}
+trap 'end_daemons; rm -rf "$dir"' EXIT
+mkdir -m 700 "$dir"/{home,r,c,k,out}
+cat >"$dir/slow.yml" <<'S'
+run: echo begun; sleep 60
+S
+cp "$hello" scenarios/crash/panic.yml "$dir"
+cache=$("$lab" cache --json | jq -r .path)
+"$lab" kernel pull --arch all 6.1 >/dev/null
+as_user=(env)
+# Root's cache is lent to an ordinary user by hard links, or copied.
+if [[ $EUID == 0 ]]; then
+	as_user=(setpriv --reuid nobody --regid nogroup --clear-groups env)
+	mkdir "$dir/cache"
+	for part in accel.json debs kernels images; do
+		[[ ! -e $cache/$part ]] || cp -al "$cache/$part" "$dir/cache" 2>/dev/null || cp -a "$cache/$part" "$dir/cache"
+	done
+	find "$dir" -type d -exec chown nobody:nogroup {} +
+	cache=$dir/cache
+	chmod 755 "$dir"
+fi
+as_user+=("HOME=$dir/home" "XDG_RUNTIME_DIR=$dir/r" "XDG_CONFIG_HOME=$dir/c" "XDG_CACHE_HOME=$dir/k" "LAB_CACHE=$cache" LIBVIRT_AUTOSTART=0)
+cd "$dir/out"
+
+# user OUT URI ARG...: lab run as the user.
+user() {
+	local out=$1 uri=$2
+	shift 2
+	"${as_user[@]}" "$lab" run -q --accel tcg --offline --out "$out" ${uri:+--connect "$uri"} "$@"
+}
+ordinary() {
+	user plain '' --arch all "$dir/hello.yml"
+}
+if [[ $EUID == 0 ]]; then
+	ok "an ordinary user, with libvirt's embedded driver: both architectures" ordinary
+else
+	skip "an ordinary user" "not root: every other test is one"
+fi
+
+nobody_home() { says 3 "qemu:///session: " user none qemu:///session "$dir/hello.yml"; }
+start_session() {
+	"${as_user[@]}" "$libvirtd" --timeout 0 >"$dir/daemon.log" 2>&1 &
+	daemons=($!)
+	for _ in {1..100}; do
+		[[ ! -S $dir/r/libvirt/libvirt-sock ]] || return 0
+		sleep 0.1
+	done
+	cat "$dir/daemon.log"
+	return 1
+}
+start_session
+both() {
+	user both qemu:///session --arch all "$dir/hello.yml" && jq -e '.machines | contains("qemu:///session")' both/run.json &&
+		[[ -z $(ls "$dir"/r/lab-*/lab-* 2>/dev/null) ]]
+}
+ok "qemu:///session: a scenario on both architectures" both
+panic() {
+	user panic qemu:///session --arch all "$dir/panic.yml" && grep -q 'Kernel panic' panic/6.1-amd64/panic/console.log &&
+		grep -q 'Kernel panic' panic/6.1-arm64/panic/console.log
+}
+ok "a panic is seen, and the console kept" panic
+
+# begin OUT: lab in the background until the payload has begun; qemu is the machine's pid
+begin() {
+	# no function: the job is to be lab itself, or rather its guardian
+	"${as_user[@]}" "$lab" run -q --accel tcg --offline --out "$1" --connect qemu:///session "$dir/slow.yml" >"$1.txt" 2>&1 &
+	job=$!
+	for _ in {1..600}; do
+		if grep -qs begun "$1"/*/slow/stdout; then
+			qemu=$(pgrep -f -- "^[^ ]*qemu-system-[^ ]* -name guest=lab-.*$dir")
+			return
+		fi
+		sleep 0.1
+	done
+	cat "$1.txt"
+	return 1
+}
+ended() { # ended PID: soon; a zombie has
+	for _ in {1..100}; do
+		grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status" || return 0
+		sleep 0.1
+	done
+	return 1
+}
+killed() {
+	local worker
+	begin killed
+	worker=$(pgrep -P "$job" -x lab)
+	kill -9 "$job" "$worker"
+	wait "$job" || true
+	ended "$qemu" && grep -q begun killed/*/slow/stdout
+}
+ok "lab killed with -9: the daemon ends the machine" killed
+interrupted() {
+	local status=0
+	begin interrupted
+	kill -INT "$job"
+	wait "$job" || status=$?
+	echo "exit $status"
+	[[ $status == 130 ]] && ended "$qemu"
+}
+ok "interrupted: exit 130, no machine left" interrupted
+gone() {
+	local status=0
+	begin gone
+	kill -9 "$qemu"
+	wait "$job" || status=$?
+	cat gone.txt
+	[[ $status == 3 ]] && jq -e '.ending == "gone"' gone/*/slow/result.json
+}
+ok "QEMU killed: gone, exit 3" gone
+stopped() {
+	kill -STOP "${daemons[0]}"
+	says 3 "qemu:///session does not answer" user stopped qemu:///session "$dir/hello.yml"
+}
+ok "a daemon that does not answer: said after half a minute" stopped
+end_daemons
+ok "no daemon: said at once" nobody_home
+done_testing
