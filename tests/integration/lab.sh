@@ -75,15 +75,16 @@ ok "show: not JSON" bash -c "mkdir -p d; echo '{' >d/run.json; '$lab' show d 2>&
 ok "show leaves it alone" kept
 
 export LAB_CACHE=$dir/cache
-mkdir -p "$LAB_CACHE"/{images,debs,kernels/6.1}
+pinned=6.1-$(sed -n '/^  "6.1":/,/sha256/s/.*version: "\(.*\)"/\1/p' "$LAB_HOME/kernel-config/kernels.lock")-amd64
+mkdir -p "$LAB_CACHE"/{images,debs,kernels/6.1-old-amd64,"kernels/$pinned"}
 head -c 100000 /dev/zero >"$LAB_CACHE/images/x"
-head -c 100000 /dev/zero >"$LAB_CACHE/kernels/6.1/image"
+head -c 100000 /dev/zero >"$LAB_CACHE/kernels/$pinned/image"
 pruned() {
-	"$lab" cache prune && [[ ! -e $LAB_CACHE/images/x && -e $LAB_CACHE/kernels/6.1/image ]]
+	"$lab" cache prune && [[ ! -e $LAB_CACHE/images/x && $(ls "$LAB_CACHE/kernels") == "$pinned" ]]
 }
 ok "cache: sizes" bash -c "'$lab' cache --json | grep -q '\"images\": 1[0-9]*'"
 ok "cache prune --older keeps what is new" bash -c "'$lab' cache prune --older 1h && test -e cache/images/x"
-ok "cache prune removes images, keeps kernels" pruned
+ok "cache prune removes images and old kernels, keeps pinned ones" pruned
 ok "cache: another word" says 2 "there is 'prune'" "$lab" cache wipe
 cold_plan() {
 	"$lab" run --dry-run --kernel all --arch all hello.yml >plan.json &&
@@ -93,7 +94,7 @@ cold_plan() {
 }
 rm -rf "$LAB_CACHE/debs"
 ok "--dry-run with a cold cache: the plan, and nothing is fetched" cold_plan
-ok "a cold cache, offline" says 2 "offline" "$lab" run --offline --kernel 6.1 hello.yml
+ok "a cold cache, offline" says 3 "offline" "$lab" run --offline --kernel 6.1 hello.yml
 
 ok "the shipped scenarios are all right" bash -c "'$lab' list '$home/scenarios' | grep -q '^hello '"
 ok "list --json" bash -c "'$lab' list --json '$home/scenarios' | grep -q '\"name\": \"hello\"'"
