@@ -55,5 +55,7 @@ int image_build_command(const struct image_build_args *args)
 	if (r < 0)
 		return cmd_fail(r == -EINVAL || r == -ENOTSUP ? EXIT_USAGE : EXIT_LOST, &err);
 	printf("%s\n", image.initrd);
+	if (image.disk)
+		printf("%s\n", image.disk);
 	return EXIT_MET;
 }

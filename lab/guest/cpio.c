@@ -226,7 +226,8 @@ static int write_member(struct cpio *c, struct archive *a, struct archive_entry 
 	return S_ISREG(m->mode) ? write_data(c, a, from, err) : 0;
 }
 
-int cpio_write(struct cpio *c, int fd, struct err *err)
+static int write_archive(struct cpio *c, int fd, int (*set_format)(struct archive *),
+			 struct err *err)
 {
 	struct archive *a = archive_write_new();
 	struct archive_entry *entry = archive_entry_new();
@@ -237,7 +238,7 @@ int cpio_write(struct cpio *c, int fd, struct err *err)
 	sort_unique(c);
 	if (!a || !entry)
 		r = err_set(err, ENOMEM, "out of memory");
-	else if (archive_write_set_format_cpio_newc(a) != ARCHIVE_OK ||
+	else if (set_format(a) != ARCHIVE_OK ||
 		 archive_write_set_bytes_per_block(a, 65536) != ARCHIVE_OK ||
 		 archive_write_set_bytes_in_last_block(a, 512) != ARCHIVE_OK ||
 		 archive_write_open_fd(a, fd) != ARCHIVE_OK)
@@ -249,4 +250,14 @@ int cpio_write(struct cpio *c, int fd, struct err *err)
 	archive_entry_free(entry);
 	archive_write_free(a);
 	return r;
+}
+
+int cpio_write(struct cpio *c, int fd, struct err *err)
+{
+	return write_archive(c, fd, archive_write_set_format_cpio_newc, err);
+}
+
+int cpio_write_tar(struct cpio *c, int fd, struct err *err)
+{
+	return write_archive(c, fd, archive_write_set_format_gnutar, err);
 }

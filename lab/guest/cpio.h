@@ -1,5 +1,5 @@
 /*
- * cpio.h - a tree of files on its way into a cpio archive (newc) for a guest's root.
+ * cpio.h - a tree of files on its way into an archive for a guest's root: cpio (newc), or tar.
  *
  * Same calls, same bytes, whatever their order: members are sorted, times are fixed, owners are
  * 0:0. Contents wait in an unlinked temporary file, not in memory. A path added twice keeps what
@@ -48,5 +48,7 @@ int cpio_append(struct cpio *c, const void *data, size_t len, struct err *err);
 
 /* Write the archive. -EINVAL: a hard link to what is not there. */
 int cpio_write(struct cpio *c, int fd, struct err *err);
+/* The same as tar, for a program that makes a file system of it. */
+int cpio_write_tar(struct cpio *c, int fd, struct err *err);
 
 #endif

@@ -41,9 +41,17 @@ int image_root_skeleton(struct cpio *c, struct err *err)
 
 /* ---- packages ---- */
 
-static bool is_dropped(const char *path)
+static bool matches(const char *path, const char *const *patterns, size_t n)
 {
-	static const char *const patterns[] = {
+	for (size_t i = 0; i < n; i++)
+		if (fnmatch(patterns[i], path, 0) == 0)
+			return true;
+	return false;
+}
+
+static bool is_dropped(const char *path, bool small)
+{
+	static const char *const always[] = {
 		"usr/share/doc*",
 		"usr/share/man",
 		"usr/share/man/*",
@@ -64,20 +72,28 @@ static bool is_dropped(const char *path)
 		"*lib/*/libc_malloc_debug.so*",
 		"*lib/*/libBrokenLocale.so*",
 	};
+	static const char *const unused[] = {
+		"*lib/*/libm.so*",     "*lib/*/libm-*.so*", "*lib/*/libnsl.so*",
+		"*lib/*/libnss_*.so*", "*lib/*/libresolv*", "*lib/*/libthread_db.so*",
+	};
 
-	for (size_t i = 0; i < array_len(patterns); i++)
-		if (fnmatch(patterns[i], path, 0) == 0)
-			return true;
-	return false;
+	return matches(path, always, array_len(always)) ||
+	       (small && matches(path, unused, array_len(unused)));
 }
+
+struct package {
+	struct cpio *to;
+	bool small;
+};
 
 static int add_member(void *data, struct deb_member *m, struct err *err)
 {
-	struct cpio *c = data;
+	const struct package *p = data;
+	struct cpio *c = p->to;
 	char chunk[65536];
 	ssize_t n;
 
-	if (is_dropped(m->path))
+	if (is_dropped(m->path, p->small))
 		return 0;
 	if (S_ISDIR(m->mode)) {
 		cpio_add_dir(c, m->path, m->mode & 07777);
@@ -95,26 +111,29 @@ static int add_member(void *data, struct deb_member *m, struct err *err)
 	return 0;
 }
 
-int image_root_package(struct cpio *c, const char *deb_path, struct err *err)
+int image_root_package(struct cpio *c, const char *deb_path, bool small, struct err *err)
 {
-	return deb_walk(deb_path, add_member, c, err);
+	struct package p = {.to = c, .small = small};
+
+	return deb_walk(deb_path, add_member, &p, err);
 }
 
 /* ---- modules ---- */
 
 struct module_list {
-	struct strv early, boot, all;
+	struct strv early, disk, boot, all;
 };
 
 static void module_list_deinit(struct module_list *l)
 {
 	strv_deinit(&l->early);
+	strv_deinit(&l->disk);
 	strv_deinit(&l->boot);
 	strv_deinit(&l->all);
 }
 DEFINE_CLEANUP(module_list, module_list_deinit)
 
-static int parse_list(const char *text, struct module_list *ret, struct err *err)
+static int parse_list(const char *text, bool disk, struct module_list *ret, struct err *err)
 {
 	auto_cleanup(strv) lines = {0};
 
@@ -128,14 +147,19 @@ static int parse_list(const char *text, struct module_list *ret, struct err *err
 			continue;
 		if (str_eq(w.items[0], "early"))
 			also = &ret->early;
+		else if (str_eq(w.items[0], "disk"))
+			also = &ret->disk;
 		else if (str_eq(w.items[0], "boot"))
 			also = &ret->boot;
 		else if (str_eq(w.items[0], "lazy"))
 			also = NULL;
 		else
 			return err_set(err, EINVAL,
-				       "vm/modules: '%s': a line starts with early, boot or lazy",
+				       "vm/modules: '%s': a line starts with early, disk, boot or "
+				       "lazy",
 				       lines.items[i]);
+		if (also == &ret->disk && !disk)
+			continue;
 		for (size_t j = 1; j < w.n; j++) {
 			strv_add(&ret->all, w.items[j]);
 			if (also)
@@ -170,6 +194,13 @@ static void add_load_order(const struct modules *set, const struct module *m, st
 	buf_addf(out, "/%s/%s\n", dir, m->path);
 }
 
+static void add_load_orders(const struct modules *set, const struct strv *names, struct strv *done,
+			    const char *dir, struct buf *out)
+{
+	for (size_t i = 0; i < names->n; i++)
+		add_load_order(set, find_module(set, names->items[i]), done, dir, out);
+}
+
 static int add_module_files(struct cpio *c, const struct modules *set, const char *dir,
 			    struct err *err)
 {
@@ -195,7 +226,7 @@ static int add_module_files(struct cpio *c, const struct modules *set, const cha
 	return r < 0 ? r : cpio_add_bytes(c, "usr/lib/lab/nodes", 0644, nodes.data, nodes.len, err);
 }
 
-int image_root_modules(struct cpio *c, const struct kernel *kernel, const char *list,
+int image_root_modules(struct cpio *c, const struct kernel *kernel, const char *list, bool disk,
 		       struct err *err)
 {
 	auto_cleanup(module_list) names = {0};
@@ -204,7 +235,7 @@ int image_root_modules(struct cpio *c, const struct kernel *kernel, const char *
 	auto_cleanup(buf) load = {0};
 	auto_free char *dir = NULL;
 	const char *release;
-	int r = parse_list(list, &names, err);
+	int r = parse_list(list, disk, &names, err);
 
 	if (r < 0 || !kernel->modules_dir)
 		return r;
@@ -215,11 +246,10 @@ int image_root_modules(struct cpio *c, const struct kernel *kernel, const char *
 	release = kernel->release ? kernel->release : release ? release + 1 : kernel->modules_dir;
 	dir = str_printf("usr/lib/modules/%s", release);
 	r = add_module_files(c, &set, dir, err);
-	for (size_t i = 0; i < names.early.n; i++)
-		add_load_order(&set, find_module(&set, names.early.items[i]), &done, dir, &load);
+	add_load_orders(&set, &names.early, &done, dir, &load);
 	buf_adds(&load, "\n");
-	for (size_t i = 0; i < names.boot.n; i++)
-		add_load_order(&set, find_module(&set, names.boot.items[i]), &done, dir, &load);
+	add_load_orders(&set, &names.disk, &done, dir, &load);
+	add_load_orders(&set, &names.boot, &done, dir, &load);
 	return r < 0 ? r : cpio_add_bytes(c, "usr/lib/lab/modules", 0644, load.data, load.len, err);
 }
 

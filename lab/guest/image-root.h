@@ -9,13 +9,16 @@
 
 /* Folders and the few files of /etc that programs expect. */
 int image_root_skeleton(struct cpio *c, struct err *err);
-/* The files of a Debian package, without documentation and what a guest never uses. */
-int image_root_package(struct cpio *c, const char *deb_path, struct err *err);
+/*
+ * The files of a Debian package, without documentation and what a guest never uses; small: without
+ * the libraries of libc6 that neither strace nor busybox uses, too.
+ */
+int image_root_package(struct cpio *c, const char *deb_path, bool small, struct err *err);
 /*
  * Kernel modules as list (vm/modules) names them, for the agent (/lib/lab/modules, /lib/lab/nodes)
- * and for modprobe. -EINVAL: the list is wrong.
+ * and for modprobe; disk: with those that a disk takes. -EINVAL: the list is wrong.
  */
-int image_root_modules(struct cpio *c, const struct kernel *kernel, const char *list,
+int image_root_modules(struct cpio *c, const struct kernel *kernel, const char *list, bool disk,
 		       struct err *err);
 /*
  * A link for each applet of the busybox that is in c, where no package has put a program of that

@@ -362,6 +362,8 @@ static int start_machine(struct session *s, struct virt *v, struct err *err)
 	initrd = realpath(job->image->initrd, NULL);
 	if (!initrd)
 		return err_errno(err, "guest image %s", job->image->initrd);
+	if (image_fits(job->image, job->memory_mib, err) < 0)
+		return -err->code;
 	disk = job->image->disk ? realpath(job->image->disk, NULL) : NULL;
 	if (job->image->disk && !disk)
 		return err_errno(err, "guest image %s", job->image->disk);

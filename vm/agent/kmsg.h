@@ -11,7 +11,5 @@ int kmsg_open(void);
 /* Append records as lines "[    1.234567] text" until out holds max bytes or none is left; whether
  * one came. */
 bool kmsg_read(int fd, struct buf *out, size_t max);
-/* One record of /dev/kmsg ("6,339,5140900,-;text\n KEY=value\n"), appended as lines. */
-void kmsg_format(struct buf *out, const char *record);
 
 #endif

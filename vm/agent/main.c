@@ -10,6 +10,7 @@
 
 #include "jail/base/io.h"
 #include "vm/agent/channel.h"
+#include "vm/agent/disk.h"
 #include "vm/agent/files.h"
 #include "vm/agent/job.h"
 #include "vm/agent/kmsg.h"
@@ -68,6 +69,9 @@ static int set_up(struct agent *a, struct err *err)
 		return r;
 	setup_modules(true);
 	setup_system();
+	r = disk_mount(err);
+	if (r < 0)
+		return r;
 	a->kmsg = kmsg_open();
 	a->sigchld = watch_children();
 	if (a->sigchld < 0)

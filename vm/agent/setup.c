@@ -75,6 +75,8 @@ int setup_root(struct err *err)
 	};
 	int r = give_root_a_parent(err);
 
+	chmod("/", 0755); /* the kernel makes it one for everybody */
+
 	umask(022);
 	for (size_t i = 0; r == 0 && i < array_len(early); i++)
 		r = mount_fs(&early[i], err);
