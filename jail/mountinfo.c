@@ -1,11 +1,9 @@
 #include "jail/mountinfo.h"
 
+#include <errno.h>
 #include <string.h>
-#include <sys/mount.h>
 
-#include "jail/base/str.h"
-
-enum { POINT_FIELD = 5, OPTIONS_FIELD = 6 };
+enum { POINT_FIELD = 5 };
 
 /* Blanks, newlines and backslashes are written as \ooo. */
 static void unescape(char *s)
@@ -24,30 +22,9 @@ static void unescape(char *s)
 	*to = '\0';
 }
 
-static unsigned long parse_flags(char *options)
+int mountinfo_next(char **cursor, const char **ret)
 {
-	static const struct {
-		const char *name;
-		unsigned long flag;
-	} known[] = {
-		{"ro", MS_RDONLY},	   {"nosuid", MS_NOSUID},   {"nodev", MS_NODEV},
-		{"noexec", MS_NOEXEC},	   {"noatime", MS_NOATIME}, {"nodiratime", MS_NODIRATIME},
-		{"relatime", MS_RELATIME},
-	};
-	unsigned long flags = 0;
-	char *rest;
-
-	for (char *word = strtok_r(options, ",", &rest); word; word = strtok_r(NULL, ",", &rest))
-		for (size_t i = 0; i < array_len(known); i++)
-			if (str_eq(word, known[i].name))
-				flags |= known[i].flag;
-	return flags;
-}
-
-int mountinfo_next(char **cursor, struct mountinfo *ret)
-{
-	char *line = *cursor, *end, *rest, *word, *point = NULL, *options = NULL;
-	int field = 0;
+	char *line = *cursor, *end, *rest, *word;
 
 	if (!*line)
 		return 0;
@@ -55,18 +32,13 @@ int mountinfo_next(char **cursor, struct mountinfo *ret)
 	if (!end)
 		return -EINVAL;
 	*end = '\0';
-	for (word = strtok_r(line, " ", &rest); word && !options;
-	     word = strtok_r(NULL, " ", &rest)) {
-		field++;
-		if (field == POINT_FIELD)
-			point = word;
-		if (field == OPTIONS_FIELD)
-			options = word;
-	}
-	if (!options || *point != '/')
+	word = strtok_r(line, " ", &rest);
+	for (int field = 1; word && field < POINT_FIELD; field++)
+		word = strtok_r(NULL, " ", &rest);
+	if (!word || *word != '/')
 		return -EINVAL;
-	unescape(point);
-	*ret = (struct mountinfo){point, parse_flags(options)};
+	unescape(word);
+	*ret = word;
 	*cursor = end + 1;
 	return 1;
 }

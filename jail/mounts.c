@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 
 #include "jail/base/cleanup.h"
@@ -153,12 +154,32 @@ static int open_point(int root_fd, const char *path, unsigned int how, bool is_d
 
 /* --- read-only --- */
 
-/* Before mount_setattr(2) (Linux 5.12): each mount by itself, keeping the flags it has. */
+/* What is on top at this path becomes read-only, and keeps the flags it has: some are locked. */
+static int remount_rdonly(const char *path)
+{
+	static const struct {
+		unsigned long st, ms;
+	} kept[] = {
+		{ST_NOSUID, MS_NOSUID},		{ST_NODEV, MS_NODEV},
+		{ST_NOEXEC, MS_NOEXEC},		{ST_NOATIME, MS_NOATIME},
+		{ST_NODIRATIME, MS_NODIRATIME}, {ST_RELATIME, MS_RELATIME},
+	};
+	unsigned long flags = MS_REMOUNT | MS_BIND | MS_RDONLY;
+	struct statvfs fs;
+
+	if (statvfs(path, &fs) < 0)
+		return -1;
+	for (size_t i = 0; i < array_len(kept); i++)
+		flags |= fs.f_flag & kept[i].st ? kept[i].ms : 0;
+	return mount(NULL, path, NULL, flags, NULL);
+}
+
+/* Before mount_setattr(2) (Linux 5.12): each mount by itself. */
 static int remount_each(const char *dir, struct err *err)
 {
 	static char text[MOUNTINFO_MAX];
 	auto_close int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	struct mountinfo info;
+	const char *point;
 	size_t len = 0;
 	char *cursor = text;
 	ssize_t n = -1;
@@ -171,15 +192,13 @@ static int remount_each(const char *dir, struct err *err)
 	if (len == sizeof(text) - 1)
 		return err_set(err, E2BIG, "too many mounts to make read-only one by one");
 	text[len] = '\0';
-	while ((r = mountinfo_next(&cursor, &info)) > 0) {
-		if (!mountinfo_is_below(info.point, dir))
+	while ((r = mountinfo_next(&cursor, &point)) > 0) {
+		if (!mountinfo_is_below(point, dir) || remount_rdonly(point) == 0)
 			continue;
-		if (mount(NULL, info.point, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | info.flags,
-			  NULL) == 0)
-			continue;
-		/* a mount that the caller cannot even reach is none that it could write to */
-		if (str_eq(info.point, dir) || (errno != EACCES && errno != ENOENT))
-			return err_errno(err, "remount %s", info.point);
+		/* one that no path leads to, as another covers it (EINVAL), is not written to */
+		if (str_eq(point, dir) ||
+		    (errno != EACCES && errno != ENOENT && errno != ENOTDIR && errno != EINVAL))
+			return err_errno(err, "remount %s", point);
 	}
 	return r < 0 ? err_set(err, EINVAL, "/proc/self/mountinfo: an unknown format") : 0;
 }
@@ -201,10 +220,7 @@ static int make_rdonly(int fd, bool is_recursive, struct err *err)
 	dir[len] = '\0';
 	if (is_recursive)
 		return remount_each(dir, err);
-	if (mount(NULL, dir, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) <
-	    0)
-		return err_errno(err, "make it read-only");
-	return 0;
+	return remount_rdonly(dir) < 0 ? err_errno(err, "make it read-only") : 0;
 }
 
 int mounts_rdonly_root(int root_fd, struct err *err)

@@ -12,6 +12,7 @@ struct builder {
 	const struct jail_spec *spec;
 	struct plan plan;
 	bool has_root_id;   /* uid and gid 0 exist inside */
+	bool has_true_root; /* the user who is 0 outside does */
 	struct strv ro, rw; /* absolute */
 	char *root;
 };
@@ -170,6 +171,7 @@ static int add_ids(struct builder *b, struct err *err)
 	idmap_print(gids, &b->plan.gid_map);
 	/* without privileges the kernel takes a gid map only once setgroups is denied (3.19) */
 	b->plan.deny_setgroups = !spec->may_set_ids;
+	b->has_true_root = idmap_to_inside(uids, 0) >= 0;
 	b->has_root_id = idmap_has_inside(uids, 0) && idmap_has_inside(gids, 0);
 	uid = inside_id(uids, spec->uid);
 	gid = inside_id(gids, spec->gid);
@@ -291,15 +293,15 @@ static void add_proc(struct builder *b)
 }
 
 /*
- * Who is root without a user namespace may write there, whatever capabilities are gone: to
- * core_pattern, say, which names a program that the kernel runs outside.
+ * Who is root outside too may write there, whatever capabilities are gone: to core_pattern, say,
+ * which names a program that the kernel runs outside.
  */
 static void protect_proc(struct builder *b)
 {
 	static const char *const parts[] = {"/proc/sys", "/proc/sysrq-trigger", "/proc/irq",
 					    "/proc/bus", "/proc/fs"};
 
-	for (size_t i = 0; !(b->plan.namespaces & NS_USER) && i < array_len(parts); i++)
+	for (size_t i = 0; b->has_true_root && i < array_len(parts); i++)
 		if (!is_bound(b, parts[i]))
 			add_bind(b, parts[i], STEP_RDONLY | STEP_IF_THERE);
 }
@@ -444,7 +446,7 @@ static int check(struct builder *b, struct err *err)
 
 int plan_make(const struct jail_spec *spec, struct plan *ret, struct err *err)
 {
-	auto_cleanup(builder) b = {.spec = spec, .has_root_id = true};
+	auto_cleanup(builder) b = {.spec = spec, .has_root_id = true, .has_true_root = true};
 	int r = 0;
 
 	b.plan.argv = spec->argv;

@@ -98,6 +98,16 @@ static void add_first_line(struct buf *out, struct evidence_text text)
 	add_quoted(out, text.data + start, end - start);
 }
 
+/* As in the scenario's file: a line's end as \n. */
+static void add_wanted(struct buf *out, const char *text)
+{
+	auto_cleanup(buf) escaped = {0};
+
+	for (const char *p = text; *p; p++)
+		buf_adds(&escaped, *p == '\n' ? "\\n" : (char[]){*p, '\0'});
+	add_quoted(out, escaped.data, escaped.len);
+}
+
 static void add_match(struct buf *out, const struct match *m)
 {
 	if (m->regex) {
@@ -105,7 +115,7 @@ static void add_match(struct buf *out, const struct match *m)
 		str_printable(out, m->text, strlen(m->text), QUOTE_MAX, false);
 		buf_adds(out, "/");
 	} else {
-		add_quoted(out, m->text, strlen(m->text));
+		add_wanted(out, m->text);
 	}
 }
 

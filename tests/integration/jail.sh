@@ -179,6 +179,8 @@ if [[ " ${whos[*]} " == *" ordinary "* ]]; then
 			"$jail" --ro /usr -- sh -c 'true 3>>/proc/sys/kernel/core_pattern; exit 1'
 		ok "root: also below a /proc of its own" says 1 "Read-only file system" \
 			"$jail" --ro / -n pid -- sh -c 'true 3>>/proc/sys/kernel/core_pattern; exit 1'
+		ok "root: in a user namespace that has the same root too" says 1 "Read-only file system" \
+			"$jail" -n user --ro /usr -- sh -c 'true 3>>/proc/sys/kernel/core_pattern; exit 1'
 		ok "root: unless an option names it" exits 0 \
 			"$jail" --ro / --rw /proc/sys -- sh -c 'exec 3>>/proc/sys/kernel/core_pattern'
 	fi

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mount.h>
 
 #include "jail/base/str.h"
 #include "jail/mountinfo.h"
@@ -19,27 +18,24 @@ static void lines(void **state)
 				       "ro,nosuid,nodev,noexec,noatime,nodiratime - tmpfs t rw\n"
 				       "31 25 0:25 / /x\\777 rw - tmpfs t rw\n");
 	char *cursor = text;
-	struct mountinfo info;
+	const char *point;
 
 	(void)state;
-	assert_int_equal(mountinfo_next(&cursor, &info), 1);
-	assert_string_equal(info.point, "/");
-	assert_int_equal(info.flags, MS_RELATIME);
-	assert_int_equal(mountinfo_next(&cursor, &info), 1);
-	assert_string_equal(info.point, "/a b\\c");
-	assert_int_equal(info.flags,
-			 MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME);
-	assert_int_equal(mountinfo_next(&cursor, &info), 1);
-	assert_string_equal(info.point, "/x\\777"); /* no byte has this value */
-	assert_int_equal(mountinfo_next(&cursor, &info), 0);
+	assert_int_equal(mountinfo_next(&cursor, &point), 1);
+	assert_string_equal(point, "/");
+	assert_int_equal(mountinfo_next(&cursor, &point), 1);
+	assert_string_equal(point, "/a b\\c");
+	assert_int_equal(mountinfo_next(&cursor, &point), 1);
+	assert_string_equal(point, "/x\\777"); /* no byte has this value */
+	assert_int_equal(mountinfo_next(&cursor, &point), 0);
 }
 
 static void malformed(void **state)
 {
 	static const char *const table[] = {
 		"25 1 254:0 / / rw",
+		"25 1 254:0 /\n",
 		"\n",
-		"25 1 254:0 / /\n",
 		"25 1 254:0 / nowhere rw - x y z\n",
 	};
 
@@ -47,9 +43,9 @@ static void malformed(void **state)
 	for (size_t i = 0; i < array_len(table); i++) {
 		auto_free char *text = xstrdup(table[i]);
 		char *cursor = text;
-		struct mountinfo info;
+		const char *point;
 
-		assert_int_equal(mountinfo_next(&cursor, &info), -EINVAL);
+		assert_int_equal(mountinfo_next(&cursor, &point), -EINVAL);
 	}
 }
 

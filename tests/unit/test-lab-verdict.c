@@ -91,6 +91,13 @@ static const struct row {
 	 "",
 	 VERDICT_FAIL,
 	 "stdout has \"b\", which it must not: \"ab\"|stdout lacks /^c+$/ (it begins: \"ab\")"},
+	{"{stdout: \"a\\nb\"}",
+	 {.exit_code = 0},
+	 "",
+	 "",
+	 "",
+	 VERDICT_FAIL,
+	 "stdout is empty, expected \"a\\nb\""},
 	/* what must not be there is shown: its line, first, last or in between */
 	{"{stderr: [{not: first}, {not: middle}, {not: /st$/}]}",
 	 {.exit_code = 0},
