@@ -208,8 +208,9 @@ static int print_results(const char *dir, bool json)
 /* Kernel mistakes are the caller's (usage); what the network or the disk did is not. */
 static int exit_of_kernels(int r)
 {
-	return r == -ENOENT || r == -ENOTSUP || r == -EINVAL || r == -EEXIST ? EXIT_USAGE
-									     : EXIT_LOST;
+	return r == -ENOENT || r == -ENOTSUP || r == -EINVAL || r == -ENOEXEC || r == -E2BIG
+		       ? EXIT_USAGE
+		       : EXIT_LOST;
 }
 
 static int execute(struct run_args *a, struct progress *progress, struct run *run, char **argv,

@@ -12,6 +12,7 @@
 void kernel_deinit(struct kernel *k)
 {
 	free(k->name);
+	free(k->path);
 	free(k->version);
 	free(k->release);
 	free(k->image);
@@ -158,6 +159,7 @@ static int from_file(const char *path, enum arch arch, kernel_progress_fn progre
 		r = check_file(&k, err);
 	if (r < 0)
 		return r;
+	k.path = xstrdup(path);
 	*ret = k;
 	k = (struct kernel){0};
 	return 0;

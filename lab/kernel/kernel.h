@@ -14,6 +14,7 @@
 
 struct kernel {
 	char *name;	  /* the pin's name ("6.1") or the file's; used in paths of evidence */
+	char *path;	  /* as --kernel gave it; NULL for pins */
 	char *version;	  /* "6.1.176" */
 	struct kver kver; /* the same, parsed */
 	char *release;	  /* uname -r ("6.1.0-50-cloud-amd64"); NULL when it cannot be known */

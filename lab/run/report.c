@@ -214,6 +214,23 @@ static bool unsuccessful(const struct result *x)
 	return x->verdict != VERDICT_PASS && x->verdict != VERDICT_SKIP;
 }
 
+/* What --kernel was: a pin's name, or the path that the run's record keeps for a file. */
+static const char *kernel_argument(const struct run_record *r, const struct result *x)
+{
+	const char *name, *path;
+	json_t *kernel;
+	size_t i;
+
+	json_array_foreach(json_object_get(r->json, "kernels"), i, kernel)
+	{
+		name = json_string_value(json_object_get(kernel, "name"));
+		path = json_string_value(json_object_get(kernel, "path"));
+		if (name && path && str_eq(name, x->kernel))
+			return path;
+	}
+	return x->kernel;
+}
+
 static void failure(struct buf *out, const struct run_record *r, const struct result *x,
 		    bool colour)
 {
@@ -225,7 +242,7 @@ static void failure(struct buf *out, const struct run_record *r, const struct re
 	for (size_t i = 0; i < x->notes.n; i++)
 		buf_addf(out, "     note: %s\n", x->notes.items[i]);
 	buf_addf(out, "     %s/%s/\n", r->dir, x->dir);
-	buf_addf(out, "     again: lab run --kernel %s --arch %s %s\n\n", x->kernel,
+	buf_addf(out, "     again: lab run --kernel %s --arch %s %s\n\n", kernel_argument(r, x),
 		 arch_name(x->arch), x->path);
 }
 

@@ -100,10 +100,11 @@ static json_t *kernels_json(const struct plan *plan)
 		if (k == last)
 			continue;
 		last = k;
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s?}", "name",
-						      k->name, "version", k->version, "arch",
-						      arch_name(k->arch), "release", k->release,
-						      "sha256", k->sha256, "package", k->package));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s?, s:s?}", "name",
+						k->name, "version", k->version, "arch",
+						arch_name(k->arch), "release", k->release, "sha256",
+						k->sha256, "package", k->package, "path", k->path));
 	}
 	return list;
 }

@@ -35,6 +35,9 @@ cp "$("$lab" kernel path 6.1 --arch amd64 --what config)" known/config
 ok "an image whose modules are missing is refused before it boots" says 2 "is a module, and no modules were found" \
 	"$lab" run --kernel ./known/bzImage --arch amd64 t.yml
 rm known/config
+echo nothing >known/text
+ok "a file that is no kernel" says 2 "neither a bzImage" "$lab" run --kernel ./known/text --arch amd64 t.yml
 ok "lost, when that was not known" says 3 "no modules are known for this kernel" \
 	"$lab" run --kernel ./known/bzImage --arch amd64 t.yml
+ok "and how to run it again names the file" grep -q 'again: lab run --kernel ./known/bzImage' <("$lab" show latest)
 done_testing
