@@ -21,6 +21,7 @@
 
 enum {
 	KILL_MS = 3000,	 /* until a killed QEMU must be gone */
+	DYING_MAX = 128, /* machines that end at once; beyond it one waits a little longer */
 	KEEPALIVE_S = 5, /* a daemon is asked that often for a sign of life */
 	KEEPALIVE_TRIES = 6,
 	LOG_MAX_BYTES = 1 << 20,
@@ -428,23 +429,65 @@ pid_t virt_machine_pid(struct virt_machine *m)
 	return m->pid;
 }
 
+/* QEMUs that were killed and may not be gone yet; 0: a free place. */
+static _Atomic pid_t dying[DYING_MAX];
+
+static bool is_dying(pid_t pid)
+{
+	for (size_t i = 0; i < DYING_MAX; i++)
+		if (pid > 0 && atomic_load(&dying[i]) == pid)
+			return true;
+	return false;
+}
+
+/* Until its parent (the guardian) has reaped it, a process takes signals. */
+static void wait_until_reaped(pid_t pid)
+{
+	int64_t limit = io_now_ms() + KILL_MS;
+
+	while (syscall(SYS_kill, pid, 0) == 0 && io_now_ms() < limit)
+		nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+}
+
 /*
  * libvirt ends a QEMU by SIGTERM and then looks every 200 ms whether it is gone. There is nothing
- * in the guest to save: kill it and wait for the exact moment, and libvirt finds it gone.
+ * in the guest to save: kill it and wait for the exact moment, and libvirt finds it gone. But a
+ * thread of libvirt's hears the monitor hang up as well, a moment before the process has ended, and
+ * sends SIGTERM on its own. This program's kill() comes before libc's: of a dying QEMU it tells
+ * libvirt that it is gone, once it is.
  */
+int kill(pid_t pid, int sig)
+{
+	if (is_dying(pid))
+		wait_until_reaped(pid);
+	return (int)syscall(SYS_kill, pid, sig);
+}
+
 static void kill_process(struct virt_machine *m)
 {
 	struct pollfd p = {.fd = m->pidfd, .events = POLLIN};
-	int64_t limit = io_now_ms() + KILL_MS;
 
 	if (m->pidfd < 0)
 		return;
+	for (size_t i = 0; i < DYING_MAX; i++) {
+		pid_t nobody = 0;
+
+		if (atomic_compare_exchange_strong(&dying[i], &nobody, m->pid))
+			break;
+	}
 	syscall(SYS_pidfd_send_signal, m->pidfd, SIGKILL, NULL, 0);
 	while (poll(&p, 1, KILL_MS) < 0 && errno == EINTR)
 		;
-	/* Dead, and its parent (the guardian) is about to reap it: libvirt waits for that too. */
-	while (kill(m->pid, 0) == 0 && io_now_ms() < limit)
-		nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+	wait_until_reaped(m->pid);
+}
+
+static void forget_process(struct virt_machine *m)
+{
+	for (size_t i = 0; m->pidfd >= 0 && i < DYING_MAX; i++) {
+		pid_t pid = m->pid;
+
+		atomic_compare_exchange_strong(&dying[i], &pid, 0);
+	}
 }
 
 void virt_machine_destroy(struct virt_machine *m)
@@ -457,6 +500,7 @@ void virt_machine_destroy(struct virt_machine *m)
 		virDomainDestroy(m->dom);
 		virDomainFree(m->dom);
 	}
+	forget_process(m);
 	remove_machine(m->v, m);
 	if (m->pidfd >= 0)
 		close(m->pidfd);
