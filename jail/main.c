@@ -10,6 +10,7 @@
 #include "jail/apply.h"
 #include "jail/base/opts.h"
 #include "jail/base/proc.h"
+#include "jail/base/version.h"
 #include "jail/caps.h"
 #include "jail/namespace.h"
 #include "jail/plan.h"
@@ -23,7 +24,7 @@ struct args {
 	struct jail_spec spec;
 	struct strv namespaces;
 	const char *caps;
-	bool is_dry_run, is_json;
+	bool is_dry_run, is_json, wants_version;
 };
 
 static void args_deinit(struct args *args)
@@ -61,6 +62,7 @@ static const struct opt options[] = {
 	 "the command itself is PID 1 of the pid namespace"},
 	{0, "dry-run", NULL, OPT_FLAG, AT(is_dry_run), "print the steps and do nothing"},
 	{0, "json", NULL, OPT_FLAG, AT(is_json), "with --dry-run: as JSON"},
+	{0, "version", NULL, OPT_FLAG, AT(wants_version), "print the version"},
 };
 
 static int usage_error(const struct err *err)
@@ -158,6 +160,8 @@ int main(int argc, char **argv)
 		       &err);
 	if (r > 0)
 		return print_help();
+	if (r >= 0 && args.wants_version)
+		return puts("jail " PROJECT_VERSION) < 0 ? EXIT_FAILED : 0;
 	if (r >= 0 && operands == argc)
 		r = err_set(&err, EINVAL, "no command given");
 	if (r >= 0 && args.is_json && !args.is_dry_run)

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "lab/cmd.h"
+#include "lab/debian/deb.h"
 #include "lab/progress.h"
 #include "lab/run/report.h"
 #include "lab/run/run.h"
@@ -213,6 +214,37 @@ static int exit_of_kernels(int r)
 		       : EXIT_LOST;
 }
 
+/* A package that is not pinned is a mistake in the scenario: told before anything boots. */
+static int check_packages(const struct scenario *s, enum arch arch, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < s->packages.n; i++) {
+		struct deb *debs = NULL;
+		size_t n = 0;
+
+		r = deb_locked_closure(s->packages.items[i], arch, &debs, &n, err);
+		for (size_t k = 0; k < n; k++)
+			deb_deinit(&debs[k]);
+		free(debs);
+	}
+	return r < 0 ? err_wrap(err, "%s: packages", s->path) : 0;
+}
+
+static int check_plan(const struct plan *plan, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < plan->n; i++) {
+		const struct cell *c = &plan->cells[i], *last = i ? c - 1 : NULL;
+
+		/* cells come target by target: look once for each architecture in a row */
+		if (!c->skip && (!last || last->scenario != c->scenario))
+			r = check_packages(c->scenario, c->kernel->arch, err);
+	}
+	return r;
+}
+
 static int execute(struct run_args *a, struct progress *progress, struct run *run, char **argv,
 		   const struct scenario_set *scenarios, char **dir)
 {
@@ -226,6 +258,10 @@ static int execute(struct run_args *a, struct progress *progress, struct run *ru
 		return cmd_fail(run_cancelled() ? EXIT_INTERRUPTED : exit_of_kernels(r), &err);
 	}
 	plan_build(kernels.items, kernels.n, scenarios->items, scenarios->n, a->repeat, &plan);
+	if (check_plan(&plan, &err) < 0) {
+		progress_stop(progress);
+		return cmd_fail(EXIT_USAGE, &err);
+	}
 	if (a->dry_run) {
 		progress_stop(progress);
 		return print_plan(&plan);

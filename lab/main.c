@@ -6,12 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "jail/base/version.h"
 #include "lab/cmd.h"
 #include "lab/machine/guardian.h"
-
-#ifndef LAB_VERSION
-#define LAB_VERSION "0.1"
-#endif
 
 static const struct command {
 	const char *name;
@@ -72,7 +69,7 @@ int main(int argc, char **argv)
 		return EXIT_MET;
 	}
 	if (str_eq(argv[1], "--version")) {
-		puts("lab " LAB_VERSION);
+		puts("lab " PROJECT_VERSION);
 		return EXIT_MET;
 	}
 	for (size_t i = 0; i < array_len(commands); i++) {

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jail/base/str.h"
+
 /* Returns the count of numbers read at *p (1..3), 0 when there is none. */
 static int parse_parts(const char **p, struct kver *ret)
 {
@@ -95,6 +97,20 @@ static int compare_parts(const struct kver *a, const struct kver *b, int parts)
 int kver_compare(const struct kver *a, const struct kver *b)
 {
 	return compare_parts(a, b, 3);
+}
+
+void kver_range_print(struct buf *out, const struct kver_range *range)
+{
+	static const char *const ops[] = {[KVER_LT] = "<",  [KVER_LE] = "<=", [KVER_EQ] = "==",
+					  [KVER_NE] = "!=", [KVER_GE] = ">=", [KVER_GT] = ">"};
+
+	for (size_t i = 0; i < range->n; i++) {
+		const struct kver_cmp *cmp = &range->cmp[i];
+
+		buf_addf(out, "%s%s%u", i ? " " : "", ops[cmp->op], cmp->than.part[0]);
+		for (int k = 1; k < cmp->parts; k++)
+			buf_addf(out, ".%u", cmp->than.part[k]);
+	}
 }
 
 bool kver_in_range(const struct kver *v, const struct kver_range *range)

@@ -34,6 +34,9 @@ struct kver_range {
 int kver_parse(const char *text, struct kver *ret, struct err *err);
 int kver_range_parse(const char *text, struct kver_range *ret, struct err *err);
 int kver_compare(const struct kver *a, const struct kver *b); /* <0, 0, >0 */
+struct buf;
+/* The range as text: ">=5.10 <6.1". */
+void kver_range_print(struct buf *out, const struct kver_range *range);
 bool kver_in_range(const struct kver *v, const struct kver_range *range);
 
 #endif

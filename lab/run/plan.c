@@ -7,8 +7,12 @@ static char *skip_reason(const struct scenario *s, const struct kernel *k)
 {
 	if (!(s->archs & (1U << k->arch)))
 		return str_printf("not for %s", arch_name(k->arch));
-	if (!kver_in_range(&k->kver, &s->requires_kernel))
-		return str_printf("requires another kernel than %s", k->version);
+	if (!kver_in_range(&k->kver, &s->requires_kernel)) {
+		auto_cleanup(buf) range = {0};
+
+		kver_range_print(&range, &s->requires_kernel);
+		return str_printf("requires kernel %s, this is %s", range.data, k->version);
+	}
 	/* a kernel that is only described (a dry run) has no configuration yet */
 	for (size_t i = 0; k->image && i < s->requires_config.n; i++) {
 		const char *option = s->requires_config.items[i];

@@ -94,6 +94,11 @@ cold_plan() {
 }
 rm -rf "$LAB_CACHE/debs"
 ok "--dry-run with a cold cache: the plan, and nothing is fetched" cold_plan
+unpinned() {
+	printf 'run: x\npackages: [nosuch]\n' >unpinned.yml
+	says 2 "unpinned.yml: packages" "$lab" run --dry-run unpinned.yml
+}
+ok "a package that is not pinned is told before anything starts" unpinned
 ok "a cold cache, offline" says 3 "offline" "$lab" run --offline --kernel 6.1 hello.yml
 
 ok "the shipped scenarios are all right" bash -c "'$lab' list '$home/scenarios' | grep -q '^hello '"

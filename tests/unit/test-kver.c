@@ -121,12 +121,22 @@ static void test_compare(void **state)
 		}
 }
 
+static void test_a_range_as_text(void **state)
+{
+	auto_cleanup(buf) out = {0};
+	struct kver_range range;
+
+	(void)state;
+	assert_int_equal(kver_range_parse(">= 5.10, <6.1.3 !=6", &range, NULL), 0);
+	kver_range_print(&out, &range);
+	assert_string_equal(out.data, ">=5.10 <6.1.3 !=6");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_versions),
-		cmocka_unit_test(test_ranges),
-		cmocka_unit_test(test_bad_ranges),
+		cmocka_unit_test(test_versions),	cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_a_range_as_text), cmocka_unit_test(test_bad_ranges),
 		cmocka_unit_test(test_compare),
 	};
 
