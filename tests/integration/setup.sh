@@ -67,7 +67,7 @@ no_apt() { # lists what is missing, by command and by pkg-config's name, and fai
 	[[ $status == 1 && $said == *"aarch64-linux-gnu-gcc"*"yaml-0.1 (pkg-config)"*"libyaml-dev"* ]]
 }
 other_host() { # nothing is missing by name: no complaint
-	for tool in gcc make aarch64-linux-gnu-gcc qemu-system-x86_64 qemu-system-aarch64 gpgv pkg-config; do
+	for tool in gcc make aarch64-linux-gnu-gcc qemu-system-x86_64 qemu-system-aarch64 sqfstar gpgv pkg-config; do
 		fake plain "$tool" true
 	done
 	PATH=$dir/plain bash "$setup"
