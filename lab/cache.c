@@ -27,6 +27,7 @@ char *cache_dir(const char *sub, struct err *err)
 	}
 	dir = sub ? path_join(base, sub) : xstrdup(base);
 	if (io_mkdirs(dir, 0755, err) < 0) {
+		err_wrap(err, "the cache (LAB_CACHE names another folder)");
 		free(dir);
 		return NULL;
 	}

@@ -45,12 +45,13 @@ cp "$hello" scenarios/crash/panic.yml "$dir"
 cache=$("$lab" cache --json | jq -r .path)
 "$lab" kernel pull --arch all 6.1 >/dev/null
 as_user=(env)
-# Root's cache is lent to an ordinary user by hard links, or copied.
+# What root's cache has of these kernels is lent to an ordinary user by hard links, or copied.
 if [[ $EUID == 0 ]]; then
 	as_user=(setpriv --reuid nobody --regid nogroup --clear-groups env)
-	mkdir "$dir/cache"
-	for part in accel.json debs kernels images; do
-		[[ ! -e $cache/$part ]] || cp -al "$cache/$part" "$dir/cache" 2>/dev/null || cp -a "$cache/$part" "$dir/cache"
+	mkdir -p "$dir/cache/kernels"
+	for path in "$cache"/kernels/6.1-* "$cache/debs"; do
+		to=$dir/cache/${path#"$cache/"}
+		cp -al "$path" "$to" 2>/dev/null || cp -a "$path" "$to"
 	done
 	find "$dir" -type d -exec chown nobody:nogroup {} +
 	cache=$dir/cache
@@ -153,4 +154,48 @@ stopped() {
 ok "a daemon that does not answer: said after half a minute" stopped
 end_daemons
 ok "no daemon: said at once" nobody_home
+
+# A daemon of root's, with what it writes to in memory; only arm64, as libvirt asks QEMU anew what it
+# can do before each machine where /dev/kvm is there and does not work.
+system_daemon() {
+	local d made=$dir/system
+	mkdir "$made" && mount -t tmpfs tmpfs "$made" && cp -a /etc "$made/etc" && mkdir -p "$made/etc/libvirt" || return
+	grep -q ^libvirt-qemu: /etc/passwd || {
+		echo "libvirt-qemu:x:64055:64055::/nonexistent:/bin/false" >>"$made/etc/passwd"
+		echo "libvirt-qemu:x:64055:" >>"$made/etc/group"
+	}
+	printf '%s\n' 'stdio_handler = "file"' 'security_driver = "none"' 'namespaces = []' 'cgroup_controllers = []' >"$made/etc/libvirt/qemu.conf"
+	printf '%s\n' 'auth_unix_rw = "none"' 'auth_unix_ro = "none"' >"$made/etc/libvirt/libvirtd.conf"
+	mount --bind "$made/etc" /etc && mount -t tmpfs -o mode=755 tmpfs /run || return
+	for d in lib cache log; do
+		mkdir -p "$made/$d/upper" "$made/$d/work"
+		mount -t overlay -o "lowerdir=/var/$d,upperdir=$made/$d/upper,workdir=$made/$d/work" overlay "/var/$d" || return
+	done
+	mkdir -p /var/log/libvirt
+	"$libvirtd" >"$dir/system.log" 2>&1 &
+	d=$!
+	for _ in {1..100}; do
+		[[ ! -S /run/libvirt/libvirt-sock ]] || break
+		sleep 0.1
+	done
+	"$lab" run -q --accel tcg --offline --arch arm64 --connect qemu:///system --out "$dir/out/system" "$dir/hello.yml" &
+	job=$!
+	owners=()
+	while kill -0 "$job" 2>/dev/null; do
+		owners+=("$(pgrep -f -- "^[^ ]*qemu-system-[^ ]* -name guest=lab-$(pgrep -P "$job" -x lab)-" | xargs -r ps -o user= -p || true)")
+		sleep 0.2
+	done
+	kill "$d"
+	wait "$d"
+	echo "QEMU ran as:" ${owners[@]+"${owners[@]}"}
+	jq -e '.verdict == "pass"' "$dir/out/system/6.1-arm64/hello/result.json" && [[ " ${owners[*]} " == *" root "* ]]
+}
+in_private() { # as a process of its own: name spaces end with it
+	unshare --mount bash -euo pipefail -c "$(declare -f system_daemon); $(declare -p lab libvirtd dir); system_daemon"
+}
+if [[ $EUID == 0 ]] && unshare --mount true 2>/dev/null; then
+	ok "qemu:///system: a scenario, by a QEMU that runs as lab's user" in_private
+else
+	skip "qemu:///system" "only root can start such a daemon"
+fi
 done_testing
