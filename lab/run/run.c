@@ -487,10 +487,25 @@ static int check_host(const struct run *run, enum arch arch, struct err *err)
 	return why ? err_set(err, ENOTSUP, "no KVM for %s guests: %s", arch_name(arch), why) : 0;
 }
 
+/* Images, wrappers and what libvirt learned of QEMU are kept there. */
+static int check_cache(struct err *err)
+{
+	auto_free char *dir = cache_dir("images", err);
+
+	if (!dir)
+		return -err->code;
+	if (access(dir, W_OK) < 0)
+		return err_errno(err, "the cache (LAB_CACHE names another folder): write to %s",
+				 dir);
+	return 0;
+}
+
 static int check_needs(struct run *run, const struct plan *plan, struct err *err)
 {
 	int r = wait_for_virt(run, err);
 
+	if (r == 0)
+		r = check_cache(err);
 	for (int a = 0; r == 0 && a < ARCH_COUNT; a++)
 		if (uses(plan, a))
 			r = check_host(run, a, err);

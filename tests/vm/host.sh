@@ -53,7 +53,7 @@ read_only() {
 	# shellcheck disable=SC2016
 	unshare --mount bash -euc 'mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"; shift; exec "$@"' read_only "$cache" "$@"
 }
-ok "a cache that cannot be written to" lacks "Read-only file system" read_only env XDG_RUNTIME_DIR= "$lab" run
+ok "a cache that cannot be written to: LAB_CACHE helps" lacks "LAB_CACHE" read_only env XDG_RUNTIME_DIR= "$lab" run
 mkdir "$dir/run"
 chmod 700 "$dir/run"
 ok "no room for sockets" lacks "No space left on device" in_full "$dir/run" env XDG_RUNTIME_DIR="$dir/run" "$lab" run
