@@ -24,10 +24,10 @@ install() {
 	make --no-print-directory O="$BUILD" DESTDIR="$dir" PREFIX=/opt/jl install
 }
 kernels() {
-	"$prefix/bin/lab" kernel list | grep -q '6\.1'
+	"$prefix/bin/lab" kernel list | grep '6\.1' >/dev/null
 }
 scenarios() {
-	"$prefix/bin/lab" list "$prefix/share/jail-lab/scenarios" | grep -q hello
+	"$prefix/bin/lab" list "$prefix/share/jail-lab/scenarios" | grep hello >/dev/null
 }
 no_checkout() { # nothing in it points back at where it was built
 	! grep -rlF "$PWD/" "$prefix/share" "$prefix/bin/jail"

@@ -74,7 +74,7 @@ other_host() { # nothing is missing by name: no complaint
 }
 arm64_host() {
 	fake plain uname "echo aarch64"
-	PATH=$dir/plain bash "$setup" --list | grep -qx gcc-x86-64-linux-gnu
+	PATH=$dir/plain bash "$setup" --list | grep -x gcc-x86-64-linux-gnu >/dev/null
 }
 ok "no apt: what to install" no_apt
 ok "no apt, all there" other_host
