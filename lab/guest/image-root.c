@@ -41,17 +41,9 @@ int image_root_skeleton(struct cpio *c, struct err *err)
 
 /* ---- packages ---- */
 
-static bool matches(const char *path, const char *const *patterns, size_t n)
+static bool is_dropped(const char *path)
 {
-	for (size_t i = 0; i < n; i++)
-		if (fnmatch(patterns[i], path, 0) == 0)
-			return true;
-	return false;
-}
-
-static bool is_dropped(const char *path, bool small)
-{
-	static const char *const always[] = {
+	static const char *const patterns[] = {
 		"usr/share/doc*",
 		"usr/share/man",
 		"usr/share/man/*",
@@ -72,28 +64,20 @@ static bool is_dropped(const char *path, bool small)
 		"*lib/*/libc_malloc_debug.so*",
 		"*lib/*/libBrokenLocale.so*",
 	};
-	static const char *const unused[] = {
-		"*lib/*/libm.so*",     "*lib/*/libm-*.so*", "*lib/*/libnsl.so*",
-		"*lib/*/libnss_*.so*", "*lib/*/libresolv*", "*lib/*/libthread_db.so*",
-	};
 
-	return matches(path, always, array_len(always)) ||
-	       (small && matches(path, unused, array_len(unused)));
+	for (size_t i = 0; i < array_len(patterns); i++)
+		if (fnmatch(patterns[i], path, 0) == 0)
+			return true;
+	return false;
 }
-
-struct package {
-	struct cpio *to;
-	bool small;
-};
 
 static int add_member(void *data, struct deb_member *m, struct err *err)
 {
-	const struct package *p = data;
-	struct cpio *c = p->to;
+	struct cpio *c = data;
 	char chunk[65536];
 	ssize_t n;
 
-	if (is_dropped(m->path, p->small))
+	if (is_dropped(m->path))
 		return 0;
 	if (S_ISDIR(m->mode)) {
 		cpio_add_dir(c, m->path, m->mode & 07777);
@@ -111,11 +95,9 @@ static int add_member(void *data, struct deb_member *m, struct err *err)
 	return 0;
 }
 
-int image_root_package(struct cpio *c, const char *deb_path, bool small, struct err *err)
+int image_root_package(struct cpio *c, const char *deb_path, struct err *err)
 {
-	struct package p = {.to = c, .small = small};
-
-	return deb_walk(deb_path, add_member, &p, err);
+	return deb_walk(deb_path, add_member, c, err);
 }
 
 /* ---- modules ---- */

@@ -9,11 +9,8 @@
 
 /* Folders and the few files of /etc that programs expect. */
 int image_root_skeleton(struct cpio *c, struct err *err);
-/*
- * The files of a Debian package, without documentation and what a guest never uses; small: without
- * the libraries of libc6 that neither strace nor busybox uses, too.
- */
-int image_root_package(struct cpio *c, const char *deb_path, bool small, struct err *err);
+/* The files of a Debian package, without documentation and what a guest never uses. */
+int image_root_package(struct cpio *c, const char *deb_path, struct err *err);
 /*
  * Kernel modules as list (vm/modules) names them, for the agent (/lib/lab/modules, /lib/lab/nodes)
  * and for modprobe; disk: with those that a disk takes. -EINVAL: the list is wrong.

@@ -14,7 +14,7 @@
 #include "lab/guest/modules.h"
 
 /* Count up when the same inputs make another image. */
-enum { IMAGE_FORMAT = 2, DISK_FORMAT = 1, SETTINGS_MAX = 64 << 10 };
+enum { IMAGE_FORMAT = 3, DISK_FORMAT = 1, SETTINGS_MAX = 64 << 10 };
 
 /*
  * From so many bytes of packages on (as downloaded; unpacked they are four times that) they are on
@@ -27,7 +27,7 @@ enum { DISK_FROM = 6 << 20 };
  * What the initramfs is unpacked to may take half of the memory that neither the kernel nor the
  * archive itself uses; files take whole pages. Beyond that some of it is silently not there.
  */
-enum { KERNEL_MIB = 60 };
+enum { KERNEL_MIB = 56 };
 
 /* For strace(1) and a shell; strace brings its libraries. */
 static const char *const base_packages[] = {"busybox-static", "strace"};
@@ -162,12 +162,6 @@ static void describe_kernel(const struct kernel *k, struct buf *out)
 			 (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
 }
 
-/* Without what strace and busybox do not use: nothing else is in the initramfs. */
-static bool root_is_small(const struct inputs *in)
-{
-	return in->disk || !in->asked.n;
-}
-
 static void describe_debs(const struct debs *d, struct buf *out)
 {
 	for (size_t i = 0; i < d->n; i++)
@@ -180,8 +174,7 @@ static int describe(const struct inputs *in, struct buf *out, struct err *err)
 	const char *programs[] = {in->agent, in->jail};
 	char hex[65];
 
-	buf_addf(out, "format %d%s%s\n", IMAGE_FORMAT, in->disk ? " disk" : "",
-		 root_is_small(in) ? " small" : "");
+	buf_addf(out, "format %d%s\n", IMAGE_FORMAT, in->disk ? " disk" : "");
 	describe_kernel(in->kernel, out);
 	for (size_t i = 0; i < array_len(programs); i++) {
 		int r = sha256_file(programs[i], hex, err);
@@ -203,7 +196,7 @@ struct source {
 	void *data;
 };
 
-static int add_packages(struct cpio *c, const struct debs *d, bool small, const struct source *from,
+static int add_packages(struct cpio *c, const struct debs *d, const struct source *from,
 			struct err *err)
 {
 	int r = 0;
@@ -213,7 +206,7 @@ static int add_packages(struct cpio *c, const struct debs *d, bool small, const 
 
 		r = deb_fetch(&d->items[i], from->offline, from->progress, from->data, &path, err);
 		if (r == 0)
-			r = image_root_package(c, path, small, err);
+			r = image_root_package(c, path, err);
 	}
 	return r;
 }
@@ -223,7 +216,7 @@ static int fill(const struct inputs *in, struct cpio *c, const struct source *fr
 	int r = image_root_skeleton(c, err);
 
 	if (r == 0)
-		r = add_packages(c, &in->root, root_is_small(in), from, err);
+		r = add_packages(c, &in->root, from, err);
 	if (r == 0 && in->disk)
 		cpio_add_dir(c, "usr/lib/lab/disk", 0700);
 	if (r == 0)
@@ -266,7 +259,7 @@ static int build_disk(const struct inputs *in, const char *dir, const char *path
 	int r = cpio_init(&c, dir, err);
 
 	if (r == 0)
-		r = add_packages(&c, &in->asked, false, from, err);
+		r = add_packages(&c, &in->asked, from, err);
 	return r < 0 ? r : disk_write(&c, dir, path, err);
 }
 
