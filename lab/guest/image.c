@@ -30,8 +30,8 @@ enum { DISK_FROM = 6 << 20 };
  */
 enum { KERNEL_MIB = 56 };
 
-/* For strace(1) and a shell; strace brings its libraries. */
-static const char *const base_packages[] = {"busybox-static", "strace"};
+/* For strace(1), a shell that obeys PATH, and commands; strace brings its libraries. */
+static const char *const base_packages[] = {"busybox-static", "dash", "strace"};
 
 struct debs {
 	struct deb *items;

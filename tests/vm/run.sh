@@ -44,6 +44,16 @@ ok "show prints a cell" bash -c "'$lab' show both 6.1-arm64/hello | grep -q '^  
 ok "a second run in the same folder is refused" says 2 "holds a run already" "$lab" run -q --out both scenarios/hello.yml
 ok "and leaves the first alone" jq -e '.cells | length == 2' both/run.json
 
+cat >packages.yml <<'S'
+packages: [mount]
+run: mount --version
+expect: [{exit: 0, stdout: util-linux}]
+S
+package() {
+	"$lab" run -q --out package packages.yml && grep 'execve("/[a-z/]*bin/mount", \["mount", "--version"\]' package/*/packages/strace.log
+}
+ok "a package's program is found before busybox's, and is in the strace log" package
+
 broken() {
 	local status=0
 	"$lab" run --out broken scenarios >broken.txt 2>broken.err || status=$?
