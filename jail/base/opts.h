@@ -3,10 +3,10 @@
  *
  * Each entry fills a member of the caller's struct:
  *
- *	struct args { bool json; int64_t timeout_ms; struct strv kernels; };
+ *	struct args { bool json; struct strv kernels; };
  *	static const struct opt options[] = {
- *		{'k', "kernel", "K[,K…]", OPT_STRV, offsetof(struct args, kernels), "kernels to run
- *on"}, {0, "json", NULL, OPT_FLAG, offsetof(struct args, json), "machine-readable output"},
+ *		{'k', "kernel", "K[,K…]", OPT_STRV, offsetof(struct args, kernels), "run on"},
+ *		{0, "json", NULL, OPT_FLAG, offsetof(struct args, json), "as JSON"},
  *	};
  *
  * -h/--help is always known.

@@ -4,13 +4,15 @@
 #include <stddef.h>
 
 /*
- * Words for every guest, and why. Times are CPU seconds of QEMU under TCG, 6.1, of about 2.1 in
- *all. quiet loglevel=4	printing the boot log on the emulated UART costs 0.2-0.4; warnings and
- *				panics are still printed, the agent sends the rest over the channel
- *	panic=0			a panicked guest stays, so that its memory can be dumped
- *	random.trust_cpu=on	the generator is seeded at once where the CPU has an instruction
- *	cryptomgr.notests	0.15: no self-tests of ciphers; what they do is not changed
- *	edd=off			0.1 (amd64): no look at BIOS disks, of which there are none
+ * Words for every guest, and why. Times are CPU seconds of QEMU under TCG (6.1), of 2.1 in all.
+ *
+ * - quiet loglevel=4: printing the boot log on the emulated UART costs 0.2-0.4; warnings and panics
+ *   are still printed, the agent sends the rest over the channel
+ * - panic=0: a panicked guest stays, so that its memory can be dumped
+ * - random.trust_cpu=on: the generator is seeded at once where the CPU has an instruction for it
+ * - cryptomgr.notests: 0.15; no self-tests of ciphers, what they do is not changed
+ * - edd=off: 0.1 (amd64); no look at BIOS disks, of which there are none
+ *
  * Left out, as they change what a scenario may look at and save little: mitigations=off (0.05),
  * lsm= and ima=off (0.07), tsc=reliable no_timer_check (0.05).
  */

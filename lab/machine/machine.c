@@ -201,7 +201,7 @@ static void check_job(struct session *s)
 		end(s, END_BROKEN, NULL);
 	else if (s->o->ending == END_TIMEOUT)
 		end(s, END_TIMEOUT,
-		    str_printf("killed after its time, %" PRId64 " ms", s->job->timeout_ms));
+		    str_printf("not done within its timeout, %g s", s->job->timeout_ms / 1e3));
 	else
 		end(s, END_EXITED, NULL);
 }
