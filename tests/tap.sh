@@ -30,6 +30,16 @@ says() {
 	[[ $status == "$code" && $said == *"$text"* ]]
 }
 
+# lab_setup: for tests of lab, from the top folder: $lab, the project's files, and a folder $dir that
+# goes when the test ends. BUILD is the tree that was built.
+lab_setup() {
+	# shellcheck disable=SC2034 # used by who sources this
+	lab=$(realpath "$BUILD/bin/lab")
+	export LAB_HOME=$PWD
+	dir=$(mktemp -d)
+	trap 'rm -rf "$dir"' EXIT
+}
+
 # done_testing: the plan, last; the exit status agrees with it.
 done_testing() {
 	echo "1..$tap_n"

@@ -16,9 +16,9 @@ int image_root_skeleton(struct cpio *c, struct err *err)
 		const char *path;
 		unsigned int permissions;
 	} dirs[] = {
-		{"dev", 0755},	{"proc", 0555},	    {"sys", 0555},     {"run", 0755},
-		{"tmp", 01777}, {"mnt", 0755},	    {"work", 0755},    {"root", 0700},
-		{"etc", 0755},	{"var/tmp", 01777}, {"var/lib", 0755}, {"home", 0755},
+		{"dev", 0755},	{"proc", 0555},	    {"sys", 0555},	 {"run", 0755},
+		{"tmp", 01777}, {"mnt", 0755},	    {"workspace", 0755}, {"root", 0700},
+		{"etc", 0755},	{"var/tmp", 01777}, {"var/lib", 0755},	 {"home", 0755},
 	};
 	static const char *const files[][2] = {
 		{"etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"

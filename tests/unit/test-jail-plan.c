@@ -16,7 +16,7 @@ static char *command[] = {"true", NULL};
 static struct jail_spec as_root(void)
 {
 	return (struct jail_spec){
-		.argv = command, .present_cwd = "/work", .may_set_ids = true, .may_admin = true};
+		.argv = command, .present_cwd = "/var", .may_set_ids = true, .may_admin = true};
 }
 
 static struct jail_spec as_user(void)
@@ -177,9 +177,9 @@ static void a_new_root(void **state)
 		  "bind /proc/sys read-only\nbind /proc/sysrq-trigger read-only\n"
 		  "bind /proc/irq read-only\nbind /proc/bus read-only\nbind /proc/fs read-only\n"
 		  "bind /tmp\nbind /usr read-only\nbind /usr/share/doc\nbind "
-		  "/work/data read-only\n"
+		  "/var/data read-only\n"
 		  "make the root itself read-only\nenter the new root\n"
-		  "change to the folder /work, if it is there\n" START);
+		  "change to the folder /var, if it is there\n" START);
 	strv_deinit(&spec.ro);
 	strv_deinit(&spec.rw);
 }
@@ -214,7 +214,7 @@ static void a_root_dir(void **state)
 	steps_are(&plan,
 		  "create a mount namespace\ncreate a pid namespace\n"
 		  "start the first process of the new namespaces\nmake the mounts private\n"
-		  "take /work/r as the root\nmount proc on /proc\n"
+		  "take /var/r as the root\nmount proc on /proc\n"
 		  "bind /proc/sys read-only\nbind /proc/sysrq-trigger read-only\n"
 		  "bind /proc/irq read-only\nbind /proc/bus read-only\nbind /proc/fs read-only\n"
 		  "bind /usr read-only\n"

@@ -56,11 +56,11 @@ def files_and_modes(guest):
     guest.send_file("tool", b"#!/bin/sh\necho tool ran in $PWD\n", mode="755")
     r = shell(guest, "./tool; stat -c %a tool; sha256sum <in/side/data")
     digest = hashlib.sha256(data).hexdigest()
-    equal(r.streams["STDOUT"].decode(), f"tool ran in /work/job\n755\n{digest}  -\n")
+    equal(r.streams["STDOUT"].decode(), f"tool ran in /workspace/job\n755\n{digest}  -\n")
 
 
 def next_job_is_clean(guest):
-    r = shell(guest, "ls -A; touch rest; mount -t tmpfs x /work/job; touch more")
+    r = shell(guest, "ls -A; touch rest; mount -t tmpfs x /workspace/job; touch more")
     equal((r.exit["exit"], r.streams["STDOUT"]), ("0", b""))
     r = shell(guest, "ls -A")
     equal((r.exit["exit"], r.streams["STDOUT"]), ("0", b""))

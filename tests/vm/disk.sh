@@ -6,10 +6,7 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
 
-lab=$(realpath "$BUILD/bin/lab")
-export LAB_HOME=$PWD
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+lab_setup
 cd "$dir"
 packages=python3-minimal,e2fsprogs,util-linux,mount,fuse-overlayfs
 

@@ -5,11 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
-lab=$(realpath "${BUILD:-build}/bin/lab")
-LAB_HOME=$PWD
-export LAB_HOME
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+lab_setup
 cd "$dir"
 printf 'run: uname -r\nexpect:\n  - {exit: 0, stdout: cloud}\n' >t.yml
 runs() { # runs ARCH FILE: the scenario passes on that kernel

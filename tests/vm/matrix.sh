@@ -6,10 +6,7 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
 
-lab=$(realpath "$BUILD/bin/lab")
-export LAB_HOME=$PWD
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+lab_setup
 
 status=0
 "$lab" run --kernel all --arch amd64,arm64 --out "$dir/run" scenarios/ >"$dir/said.txt" || status=$?

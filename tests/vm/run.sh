@@ -6,10 +6,7 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
 
-lab=$(realpath "$BUILD/bin/lab")
-export LAB_HOME=$PWD
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+lab_setup
 cd "$dir"
 mkdir scenarios
 cat >scenarios/hello.yml <<'S'

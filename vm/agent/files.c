@@ -15,11 +15,11 @@ enum { DRAIN_MS = 60000, ARTEFACT_ENTRIES_MAX = 10000 };
 
 int files_reset(struct err *err)
 {
-	while (umount2("/work", MNT_DETACH) == 0)
+	while (umount2("/workspace", MNT_DETACH) == 0)
 		;
-	mkdir("/work", 0755);
-	if (mount("tmpfs", "/work", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") < 0)
-		return err_errno(err, "mount tmpfs on /work");
+	mkdir("/workspace", 0755);
+	if (mount("tmpfs", "/workspace", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") < 0)
+		return err_errno(err, "mount tmpfs on /workspace");
 	if (mkdir(WORK_DIR, 0755) < 0)
 		return err_errno(err, "create " WORK_DIR);
 	return 0;

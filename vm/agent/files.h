@@ -6,7 +6,7 @@
 
 #include "vm/agent/channel.h"
 
-#define WORK_DIR "/work/job"
+#define WORK_DIR "/workspace/job"
 enum { ARTEFACT_FILES_MAX = 1000, ARTEFACT_BYTES_MAX = 64 << 20 };
 
 /* A new, empty WORK_DIR on a file system of its own; the old one goes with all that is in it. */

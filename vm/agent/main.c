@@ -62,7 +62,7 @@ static int set_up(struct agent *a, struct err *err)
 	if (r < 0)
 		return r;
 	/* the last member of the initramfs: the kernel goes on with what it could unpack */
-	if (access("/work", F_OK) < 0)
+	if (access("/workspace", F_OK) < 0)
 		return err_set(err, ENOSPC,
 			       "the image is not whole: the machine has too little memory for it");
 	uevents = channel_listen(NULL); /* without it the wait is coarser */
