@@ -44,6 +44,9 @@ S
 cp "$hello" scenarios/crash/panic.yml "$dir"
 cache=$("$lab" cache --json | jq -r .path)
 "$lab" kernel pull --arch all 6.1 >/dev/null
+for arch in amd64 arm64; do # its packages: the runs below are offline
+	"$lab" image build --kernel 6.1 --arch "$arch" >/dev/null
+done
 as_user=(env)
 # What root's cache has of these kernels is lent to an ordinary user by hard links, or copied.
 if [[ $EUID == 0 ]]; then
