@@ -194,8 +194,9 @@ def seed_and_clock(guest):
 
 
 def fork_bomb_ends(guest):
-    r = shell(guest, "bomb() { bomb | bomb & }; ulimit -u 300; bomb; sleep 1000", timeout_ms=3000)
-    equal(r.exit["timeout"], "1")
+    r = shell(guest, "bomb() { bomb | bomb & }; bomb; sleep 1000", timeout_ms=3000)
+    # by the agent at its time, or by the kernel before, for the memory of what it started
+    check(r.exit.get("timeout") == "1" or r.exit.get("signal") == "9", r.exit)
     equal(shell(guest, "echo alive").streams["STDOUT"], b"alive\n")
 
 
