@@ -36,7 +36,9 @@ JAIL_LIBS := -lseccomp -lcap -lyaml
 
 base_src := $(wildcard jail/base/*.c)
 proto_src := $(wildcard vm/*.c)
-jail_src := $(filter-out jail/main.c,$(wildcard jail/*.c))
+# main.c and the commands are linked into the program only, so that tests may link the rest
+jail_main := jail/main.c $(wildcard jail/cmd*.c)
+jail_src := $(filter-out $(jail_main),$(wildcard jail/*.c) $(filter-out jail/base/%,$(wildcard jail/*/*.c)))
 lab_src := $(filter-out lab/main.c,$(wildcard lab/*.c lab/*/*.c))
 agent_src := $(wildcard vm/agent/*.c)
 obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
@@ -79,7 +81,7 @@ $(O)/%.a:
 
 $(O)/bin/lab: $(call obj,lab/main.c) $(O)/liblab.a $(O)/libbase.a
 	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(SAN_FLAGS) $(LDFLAGS) $^ $(LAB_LIBS) -o $@
-$(O)/bin/jail: $(call obj,jail/main.c) $(O)/libjail.a $(O)/libbase.a
+$(O)/bin/jail: $(call obj,$(jail_main)) $(O)/libjail.a $(O)/libbase.a
 	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(SAN_FLAGS) $(LDFLAGS) $^ $(JAIL_LIBS) -o $@
 
 # --- programs of the guest: static, for both architectures ------------------------------------

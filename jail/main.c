@@ -14,7 +14,7 @@
 #include "jail/caps.h"
 #include "jail/namespace.h"
 #include "jail/plan.h"
-#include "jail/policy.h"
+#include "jail/policy/policy-load.h"
 #include "jail/sandbox.h"
 #include "jail/seccomp.h"
 
@@ -171,7 +171,7 @@ int main(int argc, char **argv)
 	args.spec.argv = argv + operands;
 	if (fill_spec(&args, &err) < 0 || plan_make(&args.spec, &plan, &err) < 0)
 		return usage_error(&err);
-	if (args.spec.policy && policy_parse_file(args.spec.policy, &policy, &err) < 0)
+	if (args.spec.policy && policy_load(args.spec.policy, &policy, &err) < 0)
 		return failure(&err, EXIT_USAGE);
 	if (args.is_dry_run)
 		return dry_run(&plan, args.is_json);

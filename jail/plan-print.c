@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "jail/base/json.h"
 #include "jail/namespace.h"
 #include "jail/plan.h"
 
@@ -30,41 +31,23 @@ void plan_print(const struct plan *plan, struct buf *out)
 	}
 }
 
-static void json_string(struct buf *out, const char *s)
-{
-	auto_cleanup(buf) safe = {0}; /* JSON is UTF-8: what is not becomes '?' */
-
-	str_printable(&safe, s, strlen(s), TEXT_MAX, true);
-	buf_adds(out, "\"");
-	for (size_t i = 0; i < safe.len; i++) {
-		if (safe.data[i] == '\n')
-			buf_adds(out, "\\n");
-		else
-			buf_addf(out, "%s%c", strchr("\"\\", safe.data[i]) ? "\\" : "",
-				 safe.data[i]);
-	}
-	buf_adds(out, "\"");
-}
-
-static void json_member(struct buf *out, const char *key, const char *value)
-{
-	if (!value)
-		return;
-	buf_addf(out, ", \"%s\": ", key);
-	json_string(out, value);
-}
-
 static void json_step(const struct step *s, struct buf *out)
 {
-	buf_addf(out, "    {\"step\": \"%s\"", op_names[s->op]);
-	json_member(out, "what", s->what);
-	json_member(out, "source", s->source);
-	json_member(out, "target", s->target);
-	json_member(out, "type", s->type);
-	json_member(out, "data", s->data);
+	buf_adds(out, "    {");
+	json_add_text(out, "step", op_names[s->op]);
+	json_add_text(out, "what", s->what);
+	json_add_text(out, "source", s->source);
+	json_add_text(out, "target", s->target);
+	json_add_text(out, "type", s->type);
+	json_add_text(out, "data", s->data);
 	if (s->op == STEP_BIND || s->op == STEP_ROOT_DIR)
 		buf_addf(out, ", \"read_only\": %s", s->value & STEP_RDONLY ? "true" : "false");
 	buf_adds(out, "}");
+}
+
+static void add_string(struct buf *out, const char *s)
+{
+	json_add_string(out, s ? s : "", s ? strlen(s) : 0, TEXT_MAX);
 }
 
 void plan_print_json(const struct plan *plan, struct buf *out)
@@ -74,16 +57,16 @@ void plan_print_json(const struct plan *plan, struct buf *out)
 	ns_print(plan->namespaces, &namespaces);
 	buf_adds(out, "{\n  \"schema\": 1");
 	buf_adds(out, ",\n  \"namespaces\": ");
-	json_string(out, namespaces.data ? namespaces.data : "");
+	add_string(out, namespaces.data);
 	buf_adds(out, ",\n  \"uid_map\": ");
-	json_string(out, plan->uid_map.data ? plan->uid_map.data : "");
+	add_string(out, plan->uid_map.data);
 	buf_adds(out, ",\n  \"gid_map\": ");
-	json_string(out, plan->gid_map.data ? plan->gid_map.data : "");
+	add_string(out, plan->gid_map.data);
 	buf_addf(out, ",\n  \"setgroups\": %s", plan->deny_setgroups ? "false" : "true");
 	buf_adds(out, ",\n  \"command\": [");
 	for (size_t i = 0; plan->argv[i]; i++) {
 		buf_adds(out, i ? ", " : "");
-		json_string(out, plan->argv[i]);
+		add_string(out, plan->argv[i]);
 	}
 	buf_adds(out, "],\n  \"steps\": [\n");
 	for (size_t i = 0; i < plan->n; i++) {

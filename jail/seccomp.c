@@ -37,7 +37,7 @@ static uint32_t scmp_action(const struct policy_action *action)
 		return SCMP_ACT_LOG;
 	case POLICY_ERRNO:
 		return SCMP_ACT_ERRNO((uint32_t)action->error);
-	case POLICY_KILL:
+	default:
 		break;
 	}
 	return SCMP_ACT_KILL_PROCESS;
@@ -55,14 +55,15 @@ static int add_rule(scmp_filter_ctx scmp, uint32_t fallback, const struct policy
 		return 0;
 	r = seccomp_rule_add(scmp, action, nr, 0);
 	if (r < 0 && r != -EEXIST)
-		return err_set(err, -r, "%s:%u:%u: %s: %s", policy->name, rule->line, rule->column,
-			       rule->call->name, strerror(-r));
+		return err_set(err, -r, "%s:%u:%u: %s: %s", policy->name, rule->at.line,
+			       rule->at.column, rule->call->name, strerror(-r));
 	return 0;
 }
 
 static int add_rules(scmp_filter_ctx scmp, const struct policy *policy, struct err *err)
 {
-	const struct policy_rule start = {.call = syscall_find("execve")};
+	const struct policy_rule start = {.call = syscall_find("execve"),
+					  .action = {POLICY_ALLOW, 0}};
 	uint32_t fallback = scmp_action(&policy->fallback);
 	int r;
 

@@ -13,7 +13,7 @@
 
 #include "jail/base/cleanup.h"
 #include "jail/base/err.h"
-#include "jail/policy.h"
+#include "jail/policy/policy.h"
 
 struct seccomp_filter {
 	struct sock_filter *insns; /* owned */

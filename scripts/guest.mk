@@ -17,7 +17,7 @@ $(SYSROOT)/.stamp: scripts/sysroot
 define guest_rules
 $(O)/guest/$(1)/obj/%.o: %.c | $$(GUEST_DEP_$(1))
 	$$(call say,CC-$(1),$$<)mkdir -p $$(@D) && $$(GUEST_CC_$(1)) $$(GUEST_CFLAGS) $$(GUEST_INC_$(1)) -MMD -MP -c $$< -o $$@
-$(O)/guest/$(1)/jail: $(patsubst %.c,$(O)/guest/$(1)/obj/%.o,$(base_src) $(jail_src) jail/main.c)
+$(O)/guest/$(1)/jail: $(patsubst %.c,$(O)/guest/$(1)/obj/%.o,$(base_src) $(jail_src) $(jail_main))
 	$$(call say,LD-$(1),$$@)$$(GUEST_CC_$(1)) $$(GUEST_LDFLAGS) $$^ $$(GUEST_LIB_$(1)) $(JAIL_LIBS) -o $$@
 $(O)/guest/$(1)/agent: $(patsubst %.c,$(O)/guest/$(1)/obj/%.o,$(filter-out jail/base/yaml.c,$(base_src)) $(proto_src) $(agent_src))
 	$$(call say,LD-$(1),$$@)$$(GUEST_CC_$(1)) $$(GUEST_LDFLAGS) $$^ $$(GUEST_LIB_$(1)) -o $$@

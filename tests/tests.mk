@@ -28,7 +28,7 @@ LIBS_base = $(O)/libbase.a
 LINK_lab = $(LAB_LIBS)
 LINK_jail = $(JAIL_LIBS)
 LINK_base = -lyaml
-fuzz_part = $(if $(filter policy,$(1)),jail,$(if $(filter frame,$(1)),base,lab))
+fuzz_part = $(if $(filter policy%,$(1)),jail,$(if $(filter frame,$(1)),base,lab))
 link = $(call say,LD,$@)mkdir -p $(@D) && $(CC) $(SAN_FLAGS) $(CFLAGS) $(LDFLAGS) $(filter %.o %.a,$^)
 
 $(O)/tests/test-lab-%: $(O)/obj/tests/unit/test-lab-%.o $(LIBS_lab)
@@ -50,7 +50,7 @@ test-programs: $(unit_bins) $(replay_bins)
 fuzz-programs: $(patsubst %,$(O)/fuzz/%,$(fuzz_names))
 # every C file of ours as a host object, without linking: what a second compiler has to say
 objects: $(call obj,$(base_src) $(proto_src) $(jail_src) $(lab_src) $(agent_src) \
-	$(wildcard jail/main.c lab/main.c) $(unit_src) $(fuzz_src) $(wildcard tests/fuzz/replay.c))
+	$(jail_main) lab/main.c $(unit_src) $(fuzz_src) $(wildcard tests/fuzz/replay.c))
 
 unit: $(unit_bins)
 	$(Q)for t in $(unit_bins); do $$t || exit 1; done

@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "jail/policy.h"
+#include "jail/policy/policy-load.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -13,14 +13,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	auto_cleanup(buf) out = {0};
 	struct err err = {0};
 
-	if (policy_parse("fuzz", (const char *)data, len, &policy, &err) < 0) {
+	if (policy_load_text("fuzz", (const char *)data, len, &policy, &err) < 0) {
 		if (err.code <= 0 || !*err.msg)
 			abort();
 		return 0;
 	}
 	policy_action_print(&policy.fallback, &out);
 	for (size_t i = 0; i < policy.n; i++)
-		if (!policy.rules[i].call || !policy.rules[i].line)
+		if (!policy.rules[i].call || !policy.rules[i].at.line)
 			abort();
 	return 0;
 }

@@ -65,7 +65,7 @@ ok "a dry run does nothing" is "" sh -c "'$jail' --dry-run -- touch ran >/dev/nu
 
 # --- policies -------------------------------------------------------------------------------------
 policy() { # policy NAME DEFAULT [ALLOW]: a file; ALLOW defaults to every call but mkdir and seccomp
-	local calls=${3:-$(sed -n 's/^{"\([^"]*\)".*/\1/p' "$home/jail/syscall-table.inc" |
+	local calls=${3:-$(sed -n 's/^{"\([^"]*\)".*/\1/p' "$home/jail/policy/syscall-table.inc" |
 		grep -vxE 'mkdir|mkdirat|seccomp' | paste -sd, | sed 's/,/, /g')}
 	printf 'version: 1\ndefault: %s\nallow:\n  [%s]\n' "$2" "$calls" >"$1"
 }

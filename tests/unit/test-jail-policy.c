@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "jail/policy.h"
+#include "jail/policy/policy-load.h"
 
 static void good(void **state)
 {
@@ -37,7 +37,7 @@ static void good(void **state)
 		auto_cleanup(buf) fallback = {0};
 		struct err err = {0};
 
-		if (policy_parse("p.yml", table[i].text, strlen(table[i].text), &policy, &err) < 0)
+		if (policy_load_text("p.yml", table[i].text, strlen(table[i].text), &policy, &err) < 0)
 			fail_msg("%s: %s", table[i].text, err.msg);
 		policy_action_print(&policy.fallback, &fallback);
 		assert_string_equal(fallback.data, table[i].fallback);
@@ -89,7 +89,7 @@ static void bad(void **state)
 		struct err err = {0};
 
 		assert_int_equal(
-			policy_parse("p.yml", table[i].text, strlen(table[i].text), &policy, &err),
+			policy_load_text("p.yml", table[i].text, strlen(table[i].text), &policy, &err),
 			-EINVAL);
 		if (strncmp(err.msg, table[i].want, strlen(table[i].want)) != 0)
 			fail_msg("%s\ngives:    %s\nexpected: %s", table[i].text, err.msg,
@@ -104,10 +104,10 @@ static void positions(void **state)
 	auto_cleanup(policy) policy = {0};
 
 	(void)state;
-	assert_int_equal(policy_parse("p", text, strlen(text), &policy, NULL), 0);
+	assert_int_equal(policy_load_text("p", text, strlen(text), &policy, NULL), 0);
 	assert_string_equal(policy.rules[1].call->name, "openat");
-	assert_int_equal(policy.rules[1].line, 5);
-	assert_int_equal(policy.rules[1].column, 5);
+	assert_int_equal(policy.rules[1].at.line, 5);
+	assert_int_equal(policy.rules[1].at.column, 5);
 	assert_int_equal(policy.rules[1].action.kind, POLICY_ALLOW);
 }
 

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "jail/policy/policy-load.h"
 #include "jail/seccomp.h"
 
 enum { LOAD_FAILED = 99, CALL_OK = 0 };
@@ -27,7 +28,7 @@ static int attempt(const char *text, long nr)
 	int status;
 	pid_t pid;
 
-	if (policy_parse("p", text, strlen(text), &policy, &err) < 0 ||
+	if (policy_load_text("p", text, strlen(text), &policy, &err) < 0 ||
 	    seccomp_filter_compile(&policy, &filter, &err) < 0)
 		fail_msg("%s", err.msg);
 	pid = fork();

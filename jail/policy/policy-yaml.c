@@ -1,43 +1,11 @@
-#include "jail/policy.h"
+#include "jail/policy/policy-yaml.h"
 
-#include <fcntl.h>
 #include <string.h>
-
-#include "jail/base/yaml.h"
-
-enum { ERRNO_MAX = 4095 }; /* MAX_ERRNO of the kernel: larger values would be taken for addresses */
-
-/* "EPERM" → 1; 0 when there is no such name. */
-static int errno_by_name(const char *name)
-{
-	static const struct {
-		const char *name;
-		int code;
-	} aliases[] = {
-		{"EWOULDBLOCK", EWOULDBLOCK}, {"EDEADLOCK", EDEADLOCK}, {"EOPNOTSUPP", EOPNOTSUPP}};
-
-	for (size_t i = 0; i < array_len(aliases); i++)
-		if (str_eq(name, aliases[i].name))
-			return aliases[i].code;
-	for (int code = 1; code <= EHWPOISON; code++) {
-		const char *known = strerrorname_np(code);
-
-		if (known && str_eq(known, name))
-			return code;
-	}
-	return 0;
-}
 
 static int parse_errno(const struct yaml *y, const struct yaml_node *node, int *ret,
 		       struct err *err)
 {
-	uint64_t number;
-
-	if (node->kind == YAML_SCALAR && str_to_u64(node->text, 1, ERRNO_MAX, &number) == 0) {
-		*ret = (int)number;
-		return 0;
-	}
-	*ret = node->kind == YAML_SCALAR ? errno_by_name(node->text) : 0;
+	*ret = node->kind == YAML_SCALAR ? policy_errno_parse(node->text) : 0;
 	if (*ret)
 		return 0;
 	return yaml_error(
@@ -76,7 +44,7 @@ static int parse_action(const struct yaml *y, const struct yaml_node *node,
 			return 0;
 		}
 	}
-	ret->error = node->kind == YAML_SCALAR ? errno_by_name(node->text) : 0;
+	ret->error = node->kind == YAML_SCALAR ? policy_errno_parse(node->text) : 0;
 	if (ret->error)
 		return 0;
 	return yaml_error(y, node, err, "an action expected: allow, log, kill or {errno: EPERM}");
@@ -90,8 +58,7 @@ static int parse_call(const struct yaml *y, const struct yaml_node *node, struct
 	if (node->kind != YAML_SCALAR || !*node->text)
 		return yaml_error(y, node, err, "the name of a system call expected");
 	ret->call = syscall_find(node->text);
-	ret->line = node->line;
-	ret->column = node->column;
+	ret->at = (struct policy_pos){node->line, node->column};
 	if (ret->call)
 		return 0;
 	near = syscall_suggest(node->text);
@@ -109,13 +76,12 @@ static int parse_calls(const struct yaml *y, const struct yaml_node *list,
 	if (list->kind != YAML_LIST)
 		return yaml_error(y, list, err, "allow: a list of system calls expected");
 	for (size_t i = 0; i < list->n; i++) {
-		struct policy_rule rule = {.action = *action};
+		struct policy_rule *rule = policy_add_rule(policy);
 
-		r = parse_call(y, &list->items[i], &rule, err);
+		rule->action = *action;
+		r = parse_call(y, &list->items[i], rule, err);
 		if (r < 0)
 			return r;
-		policy->rules = xreallocarray(policy->rules, policy->n + 1, sizeof(rule));
-		policy->rules[policy->n++] = rule;
 	}
 	return 0;
 }
@@ -148,7 +114,7 @@ static int parse_policy(const struct yaml *y, struct policy *policy, struct err 
 	return allow ? parse_calls(y, allow, &allowed, policy, err) : 0;
 }
 
-static int from_yaml(const struct yaml *y, struct policy *ret, struct err *err)
+int policy_from_yaml(const struct yaml *y, struct policy *ret, struct err *err)
 {
 	auto_cleanup(policy) policy = {.name = xstrdup(y->name)};
 	int r = parse_policy(y, &policy, err);
@@ -158,52 +124,4 @@ static int from_yaml(const struct yaml *y, struct policy *ret, struct err *err)
 	*ret = policy;
 	policy = (struct policy){0};
 	return 0;
-}
-
-int policy_parse(const char *name, const char *text, size_t len, struct policy *ret,
-		 struct err *err)
-{
-	auto_cleanup(yaml) y = {0};
-	int r = yaml_parse(name, text, len, &y, err);
-
-	return r < 0 ? r : from_yaml(&y, ret, err);
-}
-
-int policy_parse_file(const char *path, struct policy *ret, struct err *err)
-{
-	auto_cleanup(yaml) y = {0};
-	int r = yaml_parse_file(AT_FDCWD, path, &y, err);
-
-	return r < 0 ? r : from_yaml(&y, ret, err);
-}
-
-void policy_deinit(struct policy *policy)
-{
-	free(policy->rules);
-	free(policy->name);
-	*policy = (struct policy){0};
-}
-
-void policy_action_print(const struct policy_action *action, struct buf *out)
-{
-	const char *name;
-
-	switch (action->kind) {
-	case POLICY_ALLOW:
-		buf_adds(out, "allow");
-		break;
-	case POLICY_LOG:
-		buf_adds(out, "log");
-		break;
-	case POLICY_KILL:
-		buf_adds(out, "kill");
-		break;
-	case POLICY_ERRNO:
-		name = strerrorname_np(action->error);
-		if (name)
-			buf_addf(out, "errno %s", name);
-		else
-			buf_addf(out, "errno %d", action->error);
-		break;
-	}
 }

@@ -1,4 +1,4 @@
-#include "jail/syscalls.h"
+#include "jail/policy/syscalls.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "jail/base/str.h"
 
 static const struct syscall_def table[] = {
-#include "jail/syscall-table.inc"
+#include "jail/policy/syscall-table.inc"
 };
 
 static int by_name(const void *key, const void *entry)

@@ -1,0 +1,31 @@
+/*
+ * refusals.h - what was refused: which calls, how often, by which rule, and the lines to add.
+ *
+ * Pure.
+ */
+#ifndef JAIL_FILTER_REFUSALS_H
+#define JAIL_FILTER_REFUSALS_H
+
+#include "jail/filter/model.h"
+
+struct refusals; /* bounded: REFUSALS_MAX different ones, then only counted */
+enum { REFUSALS_MAX = 512 };
+struct refusals *refusals_create(void);
+void refusals_destroy(struct refusals *refusals);
+
+/* One refused call. program: the comm of the process, untrusted. */
+void refusals_add(struct refusals *refusals, const struct decision *decision, enum arch arch,
+		  int nr, const uint64_t args[6], const char *program);
+/* How many in all. */
+uint64_t refusals_total(const struct refusals *refusals);
+/*
+ * The summary for the end of a run, lines that end by \n, to be read by a person: most frequent
+ * first; then "if that was not meant, add to POLICY:" and YAML to paste. Calls that libc probes and
+ * has a fallback for (ENOSYS to an unknown call) are named apart, since nothing is lost by them.
+ * policy: the file named to the user.
+ */
+void refusals_print(const struct refusals *refusals, const char *policy, struct buf *out);
+/* The same as members of a JSON object ("refused": […], "add": […]). */
+void refusals_print_json(const struct refusals *refusals, struct buf *out);
+
+#endif
