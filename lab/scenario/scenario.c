@@ -195,9 +195,15 @@ static int read_caps(const struct yaml *y, const struct yaml_node *node, const c
 static int read_policy(const struct yaml *y, const struct yaml_node *node, const char *what,
 		       struct scenario *s, struct err *err)
 {
-	if (add_file(y, node, what, s, err) < 0)
+	const char *text;
+
+	if (yaml_string(y, node, what, &text, err) < 0)
 		return -EINVAL;
-	add_option(s, what, node->text);
+	/* a bare word is a profile that jail has built in (or refuses): jail-policy(5) */
+	if (strpbrk(text, "./") || !*text)
+		if (add_file(y, node, what, s, err) < 0)
+			return -EINVAL;
+	add_option(s, what, text);
 	return 0;
 }
 

@@ -116,6 +116,18 @@ static void assert_list(const struct strv *v, const char *wanted)
 	assert_string_equal(got.data, wanted);
 }
 
+/* a bare word is a profile of jail's: no file is carried in */
+static void test_profile(void **state)
+{
+	auto_cleanup(scenario) s = {0};
+	auto_cleanup(buf) text = {0};
+
+	(void)state;
+	assert_int_equal(parse_file(DATA "good/policy-profile.yml", &text, &s, NULL), 0);
+	assert_list(&s.jail_args, "--policy|strict");
+	assert_int_equal(s.files.n, 0);
+}
+
 static void test_full(void **state)
 {
 	auto_cleanup(scenario) s = {0};
@@ -212,9 +224,10 @@ static void test_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bad),  cmocka_unit_test(test_good),
-		cmocka_unit_test(test_full), cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_when), cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_bad),	 cmocka_unit_test(test_good),
+		cmocka_unit_test(test_profile),	 cmocka_unit_test(test_full),
+		cmocka_unit_test(test_defaults), cmocka_unit_test(test_when),
+		cmocka_unit_test(test_hostile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
