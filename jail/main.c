@@ -12,6 +12,7 @@
 #include "jail/base/proc.h"
 #include "jail/base/version.h"
 #include "jail/caps.h"
+#include "jail/cmd-policy.h"
 #include "jail/namespace.h"
 #include "jail/plan.h"
 #include "jail/policy/policy-load.h"
@@ -156,6 +157,8 @@ int main(int argc, char **argv)
 	struct err err = {0};
 	int operands = 0, r;
 
+	if (argc > 1 && str_eq(argv[1], "policy"))
+		return cmd_policy(argc - 1, argv + 1);
 	r = opts_parse(options, array_len(options), OPTS_BEFORE_CMD, argc, argv, &args, &operands,
 		       &err);
 	if (r > 0)

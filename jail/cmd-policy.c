@@ -1,0 +1,135 @@
+#include "jail/cmd-policy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "jail/base/io.h"
+#include "jail/caps.h"
+
+static const struct verb {
+	const char *name;
+	int (*fn)(int argc, char **argv);
+	const char *help;
+} verbs[] = {
+	{"check", cmd_policy_check, "mistakes, rules without effect, dangerous allowances"},
+};
+
+static void print_usage(FILE *to)
+{
+	fputs("Usage: jail policy VERB [options] …\n\n"
+	      "Look at policies, test them, change them: jail-policy(5). None of it needs "
+	      "privileges.\n\n",
+	      to);
+	for (size_t i = 0; i < array_len(verbs); i++)
+		fprintf(to, "  %-8s  %s\n", verbs[i].name, verbs[i].help);
+	fputs("\n'jail policy VERB --help' has the options; jail-policy(1) the rest.\n", to);
+}
+
+static int unknown_verb(const char *given)
+{
+	const char *names[array_len(verbs)];
+	auto_cleanup(buf) shown = {0};
+	const char *near;
+
+	for (size_t i = 0; i < array_len(verbs); i++)
+		names[i] = verbs[i].name;
+	near = str_nearest(given, names, array_len(names));
+	str_printable(&shown, given, strlen(given), 60, false);
+	fprintf(stderr, "jail policy: unknown verb '%s'", shown.data ? shown.data : "");
+	if (near)
+		fprintf(stderr, " (did you mean '%s'?)", near);
+	fputs("\nTry 'jail policy --help' for more information.\n", stderr);
+	return EXIT_POLICY_BAD;
+}
+
+int cmd_policy(int argc, char **argv)
+{
+	if (argc < 2) {
+		fputs("jail policy: no verb given\n"
+		      "Try 'jail policy --help' for more information.\n",
+		      stderr);
+		return EXIT_POLICY_BAD;
+	}
+	if (str_eq(argv[1], "--help") || str_eq(argv[1], "-h") || str_eq(argv[1], "help")) {
+		print_usage(stdout);
+		return fflush(stdout) < 0 ? EXIT_POLICY_LOST : 0;
+	}
+	for (size_t i = 0; i < array_len(verbs); i++)
+		if (str_eq(argv[1], verbs[i].name))
+			return verbs[i].fn(argc - 1, argv + 1);
+	return unknown_verb(argv[1]);
+}
+
+int cmd_policy_misuse(const struct cmd_policy_usage *usage, const struct err *err)
+{
+	auto_cleanup(buf) text = {0};
+
+	str_printable(&text, err->msg, strlen(err->msg), sizeof(err->msg), false);
+	fprintf(stderr, "jail policy %s: %s\nTry 'jail policy %s --help' for more information.\n",
+		usage->verb, text.data, usage->verb);
+	return EXIT_POLICY_BAD;
+}
+
+int cmd_policy_fail(const struct err *err)
+{
+	auto_cleanup(buf) text = {0};
+
+	str_printable(&text, err->msg, strlen(err->msg), sizeof(err->msg), true);
+	fflush(stdout);
+	fprintf(stderr, "%s\n", text.data);
+	return EXIT_POLICY_BAD;
+}
+
+int cmd_policy_print(const struct buf *text, int code)
+{
+	int r = io_write_all(STDOUT_FILENO, text->data, text->len);
+
+	if (r == 0)
+		return code;
+	fprintf(stderr, "jail policy: stdout: %s\n", strerror(-r));
+	return EXIT_POLICY_LOST;
+}
+
+int cmd_policy_options(const struct cmd_policy_usage *usage, const struct opt *table, size_t n,
+		       int argc, char **argv, void *args, int *operands)
+{
+	struct err err = {0};
+	int r = opts_parse(table, n, OPTS_ANYWHERE, argc, argv, args, operands, &err);
+
+	if (r > 0) {
+		printf("Usage: jail policy %s %s\n\n%s\n\n", usage->verb, usage->operands,
+		       usage->about);
+		opts_print(stdout, table, n);
+		return fflush(stdout) < 0 ? EXIT_POLICY_LOST : 0;
+	}
+	if (r == 0 && argc - *operands < usage->min)
+		r = err_set(&err, EINVAL, "%s expected", usage->operands);
+	if (r == 0 && usage->max >= 0 && argc - *operands > usage->max)
+		r = err_set(&err, EINVAL, "'%.60s' is one too many: %s expected",
+			    argv[*operands + usage->max], usage->operands);
+	return r < 0 ? cmd_policy_misuse(usage, &err) : -1;
+}
+
+int cmd_policy_target(const char *arch, const char *kernel, const char *caps,
+		      struct filter_target *ret, struct err *err)
+{
+	struct filter_target target = {.arch = arch_native()};
+	bool all = false;
+	int r = 0;
+
+	if (arch) {
+		r = arch_parse(arch);
+		if (r < 0)
+			return err_set(err, EINVAL, "--arch %.40s: amd64 or arm64 expected", arch);
+		target.arch = r;
+	}
+	if (kernel && kver_parse(kernel, &target.kernel, err) < 0)
+		return err_wrap(err, "--kernel");
+	if (caps && caps_parse(caps, &target.caps, &all, err) < 0)
+		return err_wrap(err, "--caps");
+	if (all)
+		target.caps = UINT64_MAX;
+	*ret = target;
+	return 0;
+}
