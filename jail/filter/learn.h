@@ -23,10 +23,16 @@ void learn_add_policy(struct learn *learn, const struct policy *policy);
  * The policy: families and not one architecture's names, arguments where call-args.h says that they
  * are learned (no more than LEARN_VALUES_MAX different ones, then the call as a whole), counts and
  * frequency. base (may be NULL): the policy extends it by its name and holds only what it refuses.
- * default is {errno: EPERM}. Calls that could not be named are said in unnamed, a line each.
+ * default is {errno: EPERM}. What a person should know is said in notes, a line each: numbers
+ * without a name, calls that are left out on purpose.
  */
 enum { LEARN_VALUES_MAX = 32 };
 void learn_finish(const struct learn *learn, const struct policy *base, struct policy *ret,
-		  struct strv *unnamed);
+		  struct strv *notes);
+/*
+ * Move what else an earlier file held (settings, summary, fallback, what it extends, …) to the
+ * policy that replaces it: people edit learned policies.
+ */
+void learn_keep(struct policy *earlier, struct policy *ret);
 
 #endif

@@ -20,12 +20,13 @@ void refusals_add(struct refusals *refusals, const struct decision *decision, en
 uint64_t refusals_total(const struct refusals *refusals);
 /*
  * The summary for the end of a run, lines that end by \n, to be read by a person: most frequent
- * first; then "if that was not meant, add to POLICY:" and YAML to paste. Calls that libc probes and
- * has a fallback for (ENOSYS to an unknown call) are named apart, since nothing is lost by them.
- * policy: the file named to the user.
+ * first; then where to add which lines if that was not meant. Calls that libc probes and has a
+ * fallback for (ENOSYS to an unknown call) are named apart, since nothing is lost by them. policy:
+ * the one that was run, with all it extends.
  */
-void refusals_print(const struct refusals *refusals, const char *policy, struct buf *out);
+void refusals_print(const struct refusals *refusals, const struct policy *policy, struct buf *out);
 /* The same as members of a JSON object ("refused": […], "add": […]). */
-void refusals_print_json(const struct refusals *refusals, struct buf *out);
+void refusals_print_json(const struct refusals *refusals, const struct policy *policy,
+			 struct buf *out);
 
 #endif

@@ -168,7 +168,12 @@ enum policy_format { FORMAT_JAIL, FORMAT_OCI, FORMAT_BACKEND_AI };
 struct policy {
 	char *name; /* as given to the reader: a path, or the name of a built-in profile */
 	enum policy_format format;
-	char *summary;	     /* NULL: none */
+	bool is_builtin; /* a profile of jail's own: set by policy-load.h */
+	/* where a line for `allow` goes: before its first entry (flow: behind its bracket); line 0:
+	   the file has no such list */
+	struct policy_pos allow_at;
+	bool allow_is_flow; /* [a, b]; else an entry a line */
+	char *summary;	    /* NULL: none */
 	char *source, *date; /* where a profile comes from; "YYYY-MM-DD". NULL: not said */
 	bool has_known;
 	struct kver known;	       /* calls newer than this kernel are unknown to the author */
