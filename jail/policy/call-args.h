@@ -29,7 +29,10 @@ enum arg_type {
 struct arg_def {
 	const char *name; /* "domain"; NULL: none */
 	enum arg_type type;
-	/* prefixes of the constants it takes, separated by blanks ("AF_ PF_"); NULL: numbers */
+	/*
+	 * prefixes of the constants it takes, separated by blanks ("AF_ PF_"), those not meant
+	 * behind a '-' ("MAP_ -MAP_HUGE_"); NULL: numbers
+	 */
 	const char *constants;
 	bool are_flags;	 /* or-ed together */
 	bool is_octal;	 /* modes */
@@ -50,9 +53,9 @@ int constant_find(const char *name, uint64_t value[ARCH_COUNT]);
 /* The known name nearest to a misspelt one, or NULL. */
 const char *constant_suggest(const char *name);
 /*
- * The name of a value among the constants of an argument, for one value or or-ed flags ("O_RDONLY |
- * O_CLOEXEC"); a rest without a name as a number. Appends to out; false, and nothing appended, when
- * the argument takes none or the value has no name at all.
+ * The name of a value among the constants of an argument, for one value or or-ed flags
+ * ("O_RDONLY|O_CLOEXEC"); a rest without a name as a number. Appends to out; false, and
+ * nothing appended, when the argument takes none or the value has no name at all.
  */
 struct buf;
 bool constant_print(const struct arg_def *arg, enum arch arch, uint64_t value, struct buf *out);
