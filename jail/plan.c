@@ -5,6 +5,7 @@
 
 #include "jail/idmap.h"
 #include "jail/namespace.h"
+#include "jail/plan-limits.h"
 
 enum { HOSTNAME_MAX = 64, MODE_TMP = 01777, MODE_FOLDER = 0755 };
 
@@ -43,13 +44,8 @@ void plan_deinit(struct plan *plan)
 	*plan = (struct plan){0};
 }
 
-/* The step is valid until the next one is added. */
-static struct step *add(struct builder *b, enum step_op op, uint64_t value, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-
-static struct step *add(struct builder *b, enum step_op op, uint64_t value, const char *fmt, ...)
+struct step *plan_add(struct plan *plan, enum step_op op, uint64_t value, const char *fmt, ...)
 {
-	struct plan *plan = &b->plan;
 	auto_cleanup(buf) what = {0};
 	va_list ap;
 
@@ -61,6 +57,9 @@ static struct step *add(struct builder *b, enum step_op op, uint64_t value, cons
 	plan->steps[plan->n].what = take_ptr(what.data);
 	return &plan->steps[plan->n++];
 }
+
+/* plan_add() to the plan of a builder. */
+#define add(b, ...) plan_add(&(b)->plan, __VA_ARGS__)
 
 /* --- paths --- */
 
@@ -122,6 +121,8 @@ static unsigned int wanted_namespaces(const struct jail_spec *spec)
 		mask |= NS_UTS;
 	if (spec->boottime_s || spec->monotonic_s)
 		mask |= NS_TIME;
+	if (spec->network == NETWORK_NONE || spec->network == NETWORK_LOOPBACK)
+		mask |= NS_NET;
 	if (spec->uid_map.n || spec->gid_map.n || (mask && !spec->may_admin))
 		mask |= NS_USER;
 	return mask;
@@ -137,10 +138,10 @@ static uint32_t inside_id(const struct idmap *map, uint32_t caller)
 	return own >= 0 ? (uint32_t)own : map->ranges[0].inside;
 }
 
-static int make_map(const char *option, const struct strv *given, uint32_t caller,
+static int make_map(const char *option, const struct strv *given, uint32_t caller, bool keep_id,
 		    struct idmap *map, struct err *err)
 {
-	auto_free char *own = str_printf("0:%u:1", caller);
+	auto_free char *own = str_printf("%u:%u:1", keep_id ? caller : 0, caller);
 	int r;
 
 	map->n = 0;
@@ -162,9 +163,9 @@ static int add_ids(struct builder *b, struct err *err)
 	uint32_t uid, gid;
 	int r;
 
-	r = make_map("--uid-map", &spec->uid_map, spec->uid, uids, err);
+	r = make_map("--uid-map", &spec->uid_map, spec->uid, spec->keep_ids, uids, err);
 	if (r >= 0)
-		r = make_map("--gid-map", &spec->gid_map, spec->gid, gids, err);
+		r = make_map("--gid-map", &spec->gid_map, spec->gid, spec->keep_ids, gids, err);
 	if (r < 0)
 		return r;
 	idmap_print(uids, &b->plan.uid_map);
@@ -201,6 +202,9 @@ static int add_namespaces(struct builder *b, struct err *err)
 	unsigned int mask = b->plan.namespaces;
 	int r;
 
+	/* a cgroup namespace shows the cgroup that its first process is in */
+	if (mask & NS_CGROUP)
+		plan_add_cgroup(b->spec, &b->plan);
 	for (size_t i = 0; i < NS_COUNT; i++) {
 		const struct ns_kind *kind = &ns_kinds[i];
 
@@ -220,7 +224,7 @@ static int add_namespaces(struct builder *b, struct err *err)
 	if (b->spec->hostname)
 		add(b, STEP_HOSTNAME, 0, "set the host name to %s", b->spec->hostname)->data =
 			xstrdup(b->spec->hostname);
-	if (mask & NS_NET)
+	if (mask & NS_NET && b->spec->network != NETWORK_NONE)
 		add(b, STEP_LOOPBACK, 0, "bring the loopback interface up");
 	return 0;
 }
@@ -401,14 +405,18 @@ static void add_mounts(struct builder *b)
 
 /* --- all --- */
 
-static void add_start(struct builder *b)
+static int add_start(struct builder *b, struct err *err)
 {
 	const struct jail_spec *spec = b->spec;
 	bool all = spec->caps_are_all;
 	struct step *s;
+	int r;
 
 	if ((b->plan.namespaces & NS_PID) && !spec->no_init)
 		add(b, STEP_INIT, 0, "start PID 1, which reaps and forwards signals");
+	if (!(b->plan.namespaces & NS_CGROUP))
+		plan_add_cgroup(spec, &b->plan);
+	plan_add_processes(spec, &b->plan);
 	add(b, STEP_NO_NEW_PRIVS, 0, "set no_new_privs");
 	if (all)
 		s = add(b, STEP_CAPS, UINT64_MAX, "keep the capabilities");
@@ -417,9 +425,13 @@ static void add_start(struct builder *b)
 	else
 		s = add(b, STEP_CAPS, 0, "drop every capability");
 	s->data = all ? xstrdup("all") : NULL;
+	r = plan_add_restrictions(spec, &b->plan, err);
+	if (r < 0)
+		return r;
 	if (spec->policy)
 		add(b, STEP_SECCOMP, 0, "load the system-call filter of %s", spec->policy);
 	add(b, STEP_EXEC, 0, "run %s", spec->argv[0]);
+	return 0;
 }
 
 static int check(struct builder *b, struct err *err)
@@ -450,6 +462,7 @@ int plan_make(const struct jail_spec *spec, struct plan *ret, struct err *err)
 	int r = 0;
 
 	b.plan.argv = spec->argv;
+	b.plan.envp = spec->envp;
 	b.plan.namespaces = wanted_namespaces(spec);
 	if (spec->root)
 		r = clean_path(spec, "--root", spec->root, &b.root, err);
@@ -464,7 +477,9 @@ int plan_make(const struct jail_spec *spec, struct plan *ret, struct err *err)
 	if (r < 0)
 		return r;
 	add_mounts(&b);
-	add_start(&b);
+	r = add_start(&b, err);
+	if (r < 0)
+		return r;
 	*ret = b.plan;
 	b.plan = (struct plan){0};
 	return 0;

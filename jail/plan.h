@@ -16,8 +16,12 @@
 
 #include "jail/base/err.h"
 #include "jail/base/str.h"
+#include "jail/policy/policy.h"
 
-/* What the user asked for, and what the plan must know about who asks. */
+/*
+ * What the user asked for, on the command line and by the policy (settings.h), and what the plan
+ * must know about who asks.
+ */
 struct jail_spec {
 	unsigned int namespaces;      /* NS_* */
 	struct strv uid_map, gid_map; /* INSIDE:OUTSIDE:COUNT */
@@ -31,7 +35,10 @@ struct jail_spec {
 	bool caps_are_all;     /* every capability held: caps is ignored */
 	const char *caps_text; /* as given, named in the plan only */
 	const char *policy;    /* file, named in the plan only; NULL: no filter */
-	char **argv;
+	char **argv, **envp;   /* envp NULL: the caller's, not shown */
+	bool keep_ids;	       /* a user namespace has the caller's ids, not root */
+	enum policy_network network;
+	const struct policy *limited_by; /* paths, ports and limits become steps; NULL: none */
 
 	const char *present_cwd; /* absolute */
 	uid_t uid;
@@ -41,6 +48,7 @@ struct jail_spec {
 };
 
 enum step_op {
+	STEP_CGROUP,	/* enter the cgroup of the limits */
 	STEP_UNSHARE,	/* value: index of ns_kinds. A user namespace waits for its id maps */
 	STEP_IDS,	/* become uid value, gid more in the new user namespace */
 	STEP_CLOCKS,	/* data: text for timens_offsets */
@@ -60,14 +68,21 @@ enum step_op {
 	STEP_PIVOT,	  /* enter the new root and let go of the old one */
 	STEP_CWD,	  /* target; value: STEP_IF_THERE goes to / when it is missing */
 	STEP_INIT,	  /* go on in a child; the parent is PID 1: reaps and forwards signals */
+	STEP_PROCESSES,	  /* data: text for pids.max of that cgroup */
 	STEP_NO_NEW_PRIVS,
-	STEP_CAPS,    /* value: mask of those to keep; data: "all" keeps what is held */
-	STEP_SECCOMP, /* load the compiled policy */
-	STEP_EXEC,    /* argv */
+	STEP_CAPS,	    /* value: mask of those to keep; data: "all" keeps what is held */
+	STEP_LANDLOCK,	    /* begin a ruleset; value: STEP_PATHS, STEP_PORTS */
+	STEP_LANDLOCK_PATH, /* target may be used; value: PATH_*; more: STEP_IF_THERE */
+	STEP_LANDLOCK_PORT, /* the port `more` may be used; value: PORT_* */
+	STEP_RESTRICT,	    /* enforce the ruleset */
+	STEP_RLIMIT,	    /* value: RLIMIT_*; more: the limit, soft and hard */
+	STEP_SECCOMP,	    /* load the compiled policy */
+	STEP_EXEC,	    /* argv */
 };
 
 enum { STEP_RDONLY = 1, STEP_IF_THERE = 2 };
-enum { STEP_MAKE_TARGET = 1 }; /* in more, of STEP_BIND and STEP_MOUNT */
+enum { STEP_MAKE_TARGET = 1 };		 /* in more, of STEP_BIND and STEP_MOUNT */
+enum { STEP_PATHS = 1, STEP_PORTS = 2 }; /* of STEP_LANDLOCK: what is forbidden unless listed */
 
 struct step {
 	enum step_op op;
@@ -83,17 +98,21 @@ struct plan {
 	unsigned int namespaces;
 	struct buf uid_map, gid_map; /* text for the kernel; empty without a user namespace */
 	bool deny_setgroups;
-	char **argv; /* not owned */
+	char **argv, **envp; /* not owned */
 };
 
 /*
  * Make the plan. Options that need a namespace bring it along; a caller without CAP_SYS_ADMIN gets
- * a user namespace with any other. Returns 0, or -EINVAL (err says which option and why). *ret is
- * written only on success.
+ * a user namespace with any other. Returns 0, or -EINVAL (err says which option, or where in the
+ * policy, and why). *ret is written only on success.
  */
 int plan_make(const struct jail_spec *spec, struct plan *ret, struct err *err);
 void plan_deinit(struct plan *plan);
 DEFINE_CLEANUP(plan, plan_deinit)
+
+/* Append a step; valid until the next one is appended. The text says what it does, and to what. */
+struct step *plan_add(struct plan *plan, enum step_op op, uint64_t value, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
 /* One numbered line for each step; or a JSON object, "schema": 1. Appends to out. */
 void plan_print(const struct plan *plan, struct buf *out);

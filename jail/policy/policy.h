@@ -119,6 +119,7 @@ struct policy_path {
 	char *path; /* owned; absolute, or relative to the folder that the command starts in */
 	unsigned int rights; /* PATH_* */
 	struct policy_pos at;
+	const char *file; /* after loading: the name of the policy that lists it; NULL: this one */
 };
 enum { PATH_READ = 1, PATH_WRITE = 2, PATH_EXECUTE = 4 };
 
@@ -126,6 +127,7 @@ struct policy_port {
 	uint16_t port;
 	unsigned int rights; /* PORT_* */
 	struct policy_pos at;
+	const char *file; /* the same */
 };
 enum { PORT_BIND = 1, PORT_CONNECT = 2 };
 
