@@ -41,6 +41,10 @@ struct filter {
 void filter_deinit(struct filter *filter);
 DEFINE_CLEANUP(filter, filter_deinit)
 
+/* What the kernel is told for an action (SECCOMP_RET_*); nr is -1 for a call of another ABI. */
+uint32_t filter_value(const struct filter_options *options, enum arch arch, int nr,
+		      const struct policy_action *action);
+
 /* Returns 0, or -E2BIG when it would have more than BPF_MAXINSNS instructions. */
 int filter_compile(const struct filter_model *model, const struct filter_options *options,
 		   struct filter *ret, struct err *err);

@@ -28,9 +28,9 @@ struct filter_rule {
 
 /* The rules of one call, the one that wins first; nothing after a rule without conditions. */
 struct filter_call {
-	struct filter_rule *rules;
+	const struct filter_rule *rules;
 	size_t n;
-	bool is_unknown; /* newer than the policy: without a rule, `unknown` */
+	bool is_unknown; /* no name, or newer than the policy: without a rule, `unknown` */
 	uint64_t weight; /* frequency hint */
 };
 
@@ -41,7 +41,9 @@ struct filter_model {
 	struct filter_call *calls; /* FILTER_CALLS_MAX of them, by number */
 	int n_known;		   /* 1 + the highest number that has a name here */
 	struct policy_action fallback, unknown;
-	const struct policy *policy, *fallback_from; /* the one that sets fallback */
+	/* the ones that set fallback and unknown (fallback's, when none does) */
+	const struct policy *policy, *fallback_from, *unknown_from;
+	struct filter_rule *rules; /* owned: those of all calls */
 };
 
 /* What happens to a call, and why. */
@@ -68,6 +70,8 @@ DEFINE_CLEANUP(filter_model, filter_model_deinit)
  */
 struct decision filter_decide(const struct filter_model *model, uint32_t audit_arch, int nr,
 			      const uint64_t args[6]);
+/* What a call by another ABI gets. */
+struct policy_action filter_other_abi(const struct filter_model *model);
 bool filter_cond_holds(const struct policy_cond *cond, enum arch arch, const uint64_t args[6]);
 /* AUDIT_ARCH_X86_64 or AUDIT_ARCH_AARCH64. */
 uint32_t filter_audit_arch(enum arch arch);
