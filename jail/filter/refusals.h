@@ -19,6 +19,11 @@ void refusals_add(struct refusals *refusals, const struct decision *decision, en
 /* How many in all. */
 uint64_t refusals_total(const struct refusals *refusals);
 /*
+ * Whether one of them is more than a call that programs probe and do without (ENOSYS to clone3):
+ * when not, and the command did well, there is nothing to tell.
+ */
+bool refusals_matter(const struct refusals *refusals);
+/*
  * The summary for the end of a run, lines that end by \n, to be read by a person: most frequent
  * first; then where to add which lines if that was not meant. Calls that libc probes and has a
  * fallback for (ENOSYS to an unknown call) are named apart, since nothing is lost by them. policy:
