@@ -1,28 +1,217 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "jail/base/json.h"
 #include "jail/cmd-policy.h"
+#include "jail/filter/lint.h"
 #include "jail/policy/policy-load.h"
 
+struct args {
+	const char *arch, *kernel;
+	bool is_strict, is_json, is_quiet;
+};
+
+#define AT(member) offsetof(struct args, member)
+static const struct opt options[] = {
+	{0, "arch", "A", OPT_STRING, AT(arch), "amd64 or arm64 (default: both)"},
+	{0, "kernel", "K", OPT_STRING, AT(kernel),
+	 "the kernel it is for, like 6.1 (default: the newest)"},
+	{0, "strict", NULL, OPT_FLAG, AT(is_strict), "exit 1 when there are warnings"},
+	{'q', "quiet", NULL, OPT_FLAG, AT(is_quiet), "no notes: mistakes and warnings only"},
+	{0, "json", NULL, OPT_FLAG, AT(is_json), "as JSON"},
+};
 static const struct cmd_policy_usage usage = {
 	.verb = "check",
-	.operands = "[options] FILE…",
-	.about = "Read policies and say what is wrong with them.",
+	.operands = "FILE…",
+	.about =
+		"Read policies, all that they extend too, and say what is wrong with them: "
+		"mistakes, rules\n"
+		"that never match or have no effect somewhere, dangerous allowances, refusals that "
+		"are got\n"
+		"round. FILE may be the name of a built-in profile.",
 	.min = 1,
 	.max = -1,
 };
 
+struct report {
+	const struct args *args;
+	struct buf out;
+	unsigned int errors, warnings, notes;
+};
+
+static void report_deinit(struct report *report)
+{
+	buf_deinit(&report->out);
+}
+DEFINE_CLEANUP(report, report_deinit)
+
+/* " (on arm64)" when it is not about all that are looked at. */
+static void add_arches(struct buf *out, unsigned int arches, unsigned int looked_at)
+{
+	const char *before = " (on ";
+
+	if (!arches || (arches == looked_at && (looked_at & (looked_at - 1))))
+		return;
+	for (unsigned int arch = 0; arch < ARCH_COUNT; arch++) {
+		if (!(arches & 1U << arch))
+			continue;
+		buf_addf(out, "%s%s", before, arch_name(arch));
+		before = ", ";
+	}
+	buf_adds(out, ")");
+}
+
+static void add_place(struct buf *out, const char *file, struct policy_pos at)
+{
+	buf_adds(out, file);
+	if (at.line)
+		buf_addf(out, ":%u:%u", at.line, at.column);
+	buf_adds(out, ": ");
+}
+
+static void add_text(struct report *report, const struct finding *finding, unsigned int looked_at)
+{
+	auto_cleanup(buf) line = {0};
+
+	add_place(&line, finding->file, finding->at);
+	buf_addf(&line, "%s: %s", finding->is_note ? "note" : "warning", finding->text);
+	add_arches(&line, finding->arches, looked_at);
+	if (finding->why)
+		buf_addf(&line, ": %s", finding->why);
+	buf_addf(&line, " [%s]", finding_kind_name(finding->kind));
+	str_printable(&report->out, line.data, line.len, 1000, false);
+	buf_adds(&report->out, "\n");
+}
+
+static void json_begin(struct report *report, const char *severity)
+{
+	if (report->errors + report->warnings + report->notes > 1)
+		buf_adds(&report->out, ", ");
+	buf_adds(&report->out, "{");
+	json_add_text(&report->out, "severity", severity);
+}
+
+static void add_json(struct report *report, const struct finding *finding)
+{
+	struct buf *out = &report->out;
+	const char *before = "";
+
+	json_begin(report, finding->is_note ? "note" : "warning");
+	json_add_text(out, "kind", finding_kind_name(finding->kind));
+	json_add_text(out, "file", finding->file);
+	if (finding->at.line) {
+		json_add_u64(out, "line", finding->at.line);
+		json_add_u64(out, "column", finding->at.column);
+	}
+	json_add_text(out, "call", finding->call);
+	json_add_text(out, "text", finding->text);
+	json_add_text(out, "why", finding->why);
+	json_add_key(out, "arches");
+	buf_adds(out, "[");
+	for (unsigned int arch = 0; arch < ARCH_COUNT; arch++) {
+		if (!(finding->arches & 1U << arch))
+			continue;
+		buf_addf(out, "%s\"%s\"", before, arch_name(arch));
+		before = ", ";
+	}
+	buf_adds(out, "]}");
+}
+
+static void add_error(struct report *report, const char *file, const struct err *err)
+{
+	report->errors++;
+	if (report->args->is_json) {
+		json_begin(report, "error");
+		json_add_text(&report->out, "file", file);
+		json_add_text(&report->out, "text", err->msg);
+		buf_adds(&report->out, "}");
+		return;
+	}
+	str_printable(&report->out, err->msg, strlen(err->msg), sizeof(err->msg), false);
+	buf_adds(&report->out, "\n");
+}
+
+/*
+ * Notes of the same list that say the same of many calls are one line: "20 calls: no such call,
+ * and none stands for it (on arm64): arch_prctl, …".
+ */
+static void check_file(struct report *report, const char *file, const struct lint_options *what)
+{
+	const unsigned int looked_at = what->arches ? what->arches : (1U << ARCH_COUNT) - 1;
+	auto_cleanup(findings) findings = {0};
+	auto_cleanup(policy) policy = {0};
+	struct err err = {0};
+
+	if (policy_load(file, &policy, &err) < 0) {
+		add_error(report, file, &err);
+		return;
+	}
+	policy_lint(&policy, what, &findings);
+	for (size_t i = 0; i < findings.n; i++) {
+		const struct finding *finding = &findings.items[i];
+
+		if (finding->is_note && report->args->is_quiet)
+			continue;
+		(*(finding->is_note ? &report->notes : &report->warnings))++;
+		if (report->args->is_json)
+			add_json(report, finding);
+		else
+			add_text(report, finding, looked_at);
+	}
+}
+
+static void add_count(struct buf *out, const char *before, unsigned int n, const char *what)
+{
+	buf_addf(out, "%s%u %s%s", before, n, what, n == 1 ? "" : "s");
+}
+
+static void add_summary(struct report *report, unsigned int files)
+{
+	struct buf *out = &report->out;
+
+	if (report->args->is_json) {
+		buf_adds(out, "]");
+		json_add_u64(out, "files", files);
+		json_add_u64(out, "errors", report->errors);
+		json_add_u64(out, "warnings", report->warnings);
+		json_add_u64(out, "notes", report->notes);
+		buf_adds(out, "}\n");
+		return;
+	}
+	add_count(out, "", files, files == 1 ? "policy" : "policie");
+	add_count(out, ": ", report->errors, "error");
+	add_count(out, ", ", report->warnings, "warning");
+	if (!report->args->is_quiet)
+		add_count(out, ", ", report->notes, "note");
+	buf_adds(out, "\n");
+}
+
 int cmd_policy_check(int argc, char **argv)
 {
-	int operands = 0,
-	    exit_code = cmd_policy_options(&usage, NULL, 0, argc, argv, NULL, &operands);
+	struct lint_options what = {0};
+	struct filter_target target;
+	struct args args = {0};
+	auto_cleanup(report) report = {.args = &args};
+	struct err err = {0};
+	int operands = 0, code;
 
-	if (exit_code >= 0)
-		return exit_code;
-	exit_code = 0;
-	for (int i = operands; i < argc; i++) {
-		auto_cleanup(policy) policy = {0};
-		struct err err = {0};
-
-		if (policy_load(argv[i], &policy, &err) < 0)
-			exit_code = cmd_policy_fail(&err);
-	}
-	return exit_code;
+	code = cmd_policy_options(&usage, options, array_len(options), argc, argv, &args,
+				  &operands);
+	if (code >= 0)
+		return code;
+	if (cmd_policy_target(args.arch, args.kernel, NULL, &target, &err) < 0)
+		return cmd_policy_misuse(&usage, &err);
+	what.arches = args.arch ? 1U << target.arch : 0;
+	what.has_kernel = args.kernel;
+	what.kernel = target.kernel;
+	if (args.is_json)
+		buf_adds(&report.out, "{\"findings\": [");
+	for (int i = operands; i < argc; i++)
+		check_file(&report, argv[i], &what);
+	add_summary(&report, (unsigned int)(argc - operands));
+	code = report.errors			   ? EXIT_POLICY_BAD
+	       : args.is_strict && report.warnings ? EXIT_POLICY_UNMET
+						   : 0;
+	return cmd_policy_print(&report.out, code);
 }

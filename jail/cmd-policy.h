@@ -20,7 +20,7 @@ int cmd_policy_check(int argc, char **argv);
 
 struct cmd_policy_usage {
 	const char *verb;     /* "check" */
-	const char *operands; /* "[options] FILE…" */
+	const char *operands; /* "FILE…" */
 	const char *about;    /* one or more lines */
 	int min, max;	      /* operands; max -1: any number */
 };

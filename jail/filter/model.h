@@ -9,6 +9,9 @@
 
 #include "jail/policy/policy.h"
 
+/* A kernel newer than any: what tools mean when none is said. */
+#define FILTER_NEWEST_KERNEL ((struct kver){{UINT16_MAX, 0, 0}})
+
 /* The machine that is meant. */
 struct filter_target {
 	enum arch arch;
