@@ -204,9 +204,37 @@ static int load_document(struct loader *l, struct yaml_node *root)
 	return r;
 }
 
+/*
+ * JSON (a document that starts with a brace) is YAML but for tabs between its tokens, which libyaml
+ * takes for indentation: the same text with blanks for them. NULL when there is nothing to do.
+ */
+static char *json_without_tabs(const char *text, size_t len)
+{
+	size_t start = 0;
+	bool in_string = false;
+	char *copy;
+
+	while (start < len && strchr(" \t\r\n", text[start]) && text[start])
+		start++;
+	if (start == len || text[start] != '{' || !memchr(text, '\t', len))
+		return NULL;
+	copy = xmalloc(len);
+	memcpy(copy, text, len);
+	for (size_t i = 0; i < len; i++) {
+		if (in_string && text[i] == '\\')
+			i++;
+		else if (text[i] == '"')
+			in_string = !in_string;
+		else if (text[i] == '\t' && !in_string)
+			copy[i] = ' ';
+	}
+	return copy;
+}
+
 int yaml_parse(const char *name, const char *text, size_t len, struct yaml *ret, struct err *err)
 {
 	struct loader l = {.name = name, .err = err};
+	auto_free char *blanked = NULL;
 	struct yaml_node root = {0};
 	int r;
 
@@ -215,7 +243,9 @@ int yaml_parse(const char *name, const char *text, size_t len, struct yaml *ret,
 			       YAML_MAX_BYTES);
 	if (!yaml_parser_initialize(&l.parser))
 		return err_set(err, ENOMEM, "%s: out of memory", name);
-	yaml_parser_set_input_string(&l.parser, (const unsigned char *)text, len);
+	blanked = json_without_tabs(text, len);
+	yaml_parser_set_input_string(&l.parser, (const unsigned char *)(blanked ? blanked : text),
+				     len);
 	yaml_parser_set_encoding(&l.parser, YAML_UTF8_ENCODING);
 	r = load_document(&l, &root);
 	yaml_event_delete(&l.event);

@@ -1,8 +1,9 @@
 /*
  * yaml.h - a YAML document as a tree with positions (over libyaml).
  *
- * Input is untrusted: size, depth and node count are bounded, tabs and duplicate keys are errors,
- * aliases and anchors are refused (no file of ours needs them, and they make trees into graphs).
+ * Input is untrusted: size, depth and node count are bounded, tabs (but between the tokens of JSON,
+ * a document that starts with a brace) and duplicate keys are errors, aliases and anchors are
+ * refused (no file of ours needs them, and they make trees into graphs).
  * Every error text starts with name:line:column (counted from 1).
  * Ownership: yaml_parse() fills *ret, the caller releases it with yaml_deinit(); nodes and their
  * strings live as long as the document.

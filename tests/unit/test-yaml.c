@@ -42,6 +42,22 @@ static void test_tree(void **state)
 	assert_null(yaml_get(list, "a")); /* not a map */
 }
 
+static void test_json(void **state)
+{
+	static const char text[] =
+		"\n{\n\t\"a\":\t[1,\t\"x\\t\\\"\ty\"],\n\t\"b\":{\"c\":null}\n}\n";
+	auto_cleanup(yaml) y = {0};
+	const struct yaml_node *list;
+
+	(void)state;
+	assert_int_equal(parse(text, &y, NULL), 0);
+	list = yaml_get(&y.root, "a");
+	assert_int_equal(list->line, 3);
+	assert_int_equal(list->column, 7);
+	assert_string_equal(list->items[1].text, "x\t\"\ty");
+	assert_string_equal(yaml_get(yaml_get(&y.root, "b"), "c")->text, "null");
+}
+
 static void test_empty(void **state)
 {
 	static const char *const texts[] = {"", "\n\n", "# only this\n", "---\n", "--- # x\n...\n"};
@@ -230,10 +246,11 @@ static void test_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tree),  cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_bad),   cmocka_unit_test(test_bombs),
-		cmocka_unit_test(test_types), cmocka_unit_test(test_strings),
-		cmocka_unit_test(test_keys),  cmocka_unit_test(test_file),
+		cmocka_unit_test(test_tree),	cmocka_unit_test(test_json),
+		cmocka_unit_test(test_empty),	cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_bombs),	cmocka_unit_test(test_types),
+		cmocka_unit_test(test_strings), cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
