@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include "jail/base/io.h"
 #include "jail/caps.h"
@@ -13,6 +14,8 @@ static const struct verb {
 	const char *help;
 } verbs[] = {
 	{"check", cmd_policy_check, "mistakes, rules without effect, dangerous allowances"},
+	{"test", cmd_policy_test, "hold tables of calls and expected actions against a policy"},
+	{"compile", cmd_policy_compile, "the filter as text, bytes or C, and what it costs"},
 };
 
 static void print_usage(FILE *to)
@@ -115,6 +118,7 @@ int cmd_policy_target(const char *arch, const char *kernel, const char *caps,
 		      struct filter_target *ret, struct err *err)
 {
 	struct filter_target target = {.arch = arch_native()};
+	struct utsname host;
 	bool all = false;
 	int r = 0;
 
@@ -126,10 +130,21 @@ int cmd_policy_target(const char *arch, const char *kernel, const char *caps,
 	}
 	if (kernel && kver_parse(kernel, &target.kernel, err) < 0)
 		return err_wrap(err, "--kernel");
+	if (!kernel && (uname(&host) < 0 || kver_parse(host.release, &target.kernel, err) < 0))
+		target.kernel = FILTER_NEWEST_KERNEL;
 	if (caps && caps_parse(caps, &target.caps, &all, err) < 0)
 		return err_wrap(err, "--caps");
 	if (all)
 		target.caps = UINT64_MAX;
 	*ret = target;
 	return 0;
+}
+
+void cmd_policy_target_caps(const char *caps, const struct policy *policy,
+			    struct filter_target *target)
+{
+	const struct policy_settings *s = &policy->settings;
+
+	if (!caps)
+		target->caps = s->caps_are_all ? UINT64_MAX : s->has_caps ? s->caps : 0;
 }

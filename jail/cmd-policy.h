@@ -17,6 +17,8 @@ enum {
 
 int cmd_policy(int argc, char **argv); /* argv[0] is "policy" */
 int cmd_policy_check(int argc, char **argv);
+int cmd_policy_compile(int argc, char **argv);
+int cmd_policy_test(int argc, char **argv);
 
 struct cmd_policy_usage {
 	const char *verb;     /* "check" */
@@ -38,9 +40,12 @@ int cmd_policy_fail(const struct err *err);
 int cmd_policy_print(const struct buf *text, int code);
 /*
  * What --arch, --kernel and --caps say, each NULL when it was not given: this machine's
- * architecture, kernel {0} (any), no capabilities.
+ * architecture and kernel, no capabilities.
  */
 int cmd_policy_target(const char *arch, const char *kernel, const char *caps,
 		      struct filter_target *ret, struct err *err);
+/* Without --caps: what the program keeps by the policy, once that is loaded. */
+void cmd_policy_target_caps(const char *caps, const struct policy *policy,
+			    struct filter_target *target);
 
 #endif
