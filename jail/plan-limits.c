@@ -90,7 +90,8 @@ static void add_landlock(const struct policy *policy, struct plan *plan)
 	if (!what)
 		return;
 	print_rights(what, STEP_PATHS, names, array_len(names), &text);
-	plan_add(plan, STEP_LANDLOCK, what, "forbid all %s but these, by Landlock", text.data);
+	plan_add(plan, STEP_LANDLOCK, what, "forbid all %s but these, by Landlock", text.data)
+		->more = s->best_effort == TRI_YES ? STEP_IF_THERE : 0;
 	for (size_t i = 0; s->has_paths && i < s->n_paths; i++)
 		add_path(policy, &s->paths[i], plan);
 	for (size_t i = 0; s->has_ports && i < s->n_ports; i++)
@@ -127,6 +128,18 @@ int plan_add_restrictions(const struct jail_spec *spec, struct plan *plan, struc
 			       text.data, LIMIT_OPEN_FILES_MIN);
 	}
 	add_landlock(spec->limited_by, plan);
+	if (limits_has(&limits, LIMIT_OUTPUT)) {
+		limits_print_value(LIMIT_OUTPUT, limits.value[LIMIT_OUTPUT], &text);
+		plan_add(plan, STEP_OUTPUT, 0, "limit output to %s", text.data);
+	}
+	/* a backstop: jail itself counts the time of all processes together */
+	if (limits_has(&limits, LIMIT_CPU_TIME)) {
+		uint64_t s = (limits.value[LIMIT_CPU_TIME] + 999) / 1000 + 1;
+
+		plan_add(plan, STEP_RLIMIT, RLIMIT_CPU,
+			 "limit the cpu-time of each process to %llus", (unsigned long long)s)
+			->more = s;
+	}
 	add_rlimit(&limits, LIMIT_OPEN_FILES, RLIMIT_NOFILE, plan);
 	add_rlimit(&limits, LIMIT_FILE_SIZE, RLIMIT_FSIZE, plan);
 	return 0;

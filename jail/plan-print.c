@@ -35,6 +35,7 @@ static const char *const op_names[] = {
 	[STEP_LANDLOCK_PORT] = "landlock-port",
 	[STEP_RESTRICT] = "restrict",
 	[STEP_RLIMIT] = "rlimit",
+	[STEP_OUTPUT] = "output",
 };
 
 enum { TEXT_MAX = 4096 };

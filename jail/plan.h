@@ -71,10 +71,12 @@ enum step_op {
 	STEP_PROCESSES,	  /* data: text for pids.max of that cgroup */
 	STEP_NO_NEW_PRIVS,
 	STEP_CAPS,	    /* value: mask of those to keep; data: "all" keeps what is held */
-	STEP_LANDLOCK,	    /* begin a ruleset; value: STEP_PATHS, STEP_PORTS */
+	STEP_LANDLOCK,	    /* begin a ruleset; value: STEP_PATHS, STEP_PORTS; more: STEP_IF_THERE
+			       takes what the kernel has */
 	STEP_LANDLOCK_PATH, /* target may be used; value: PATH_*; more: STEP_IF_THERE */
 	STEP_LANDLOCK_PORT, /* the port `more` may be used; value: PORT_* */
 	STEP_RESTRICT,	    /* enforce the ruleset */
+	STEP_OUTPUT,	    /* stdout and stderr become pipes to jail, which counts */
 	STEP_RLIMIT,	    /* value: RLIMIT_*; more: the limit, soft and hard */
 	STEP_SECCOMP,	    /* load the compiled policy */
 	STEP_EXEC,	    /* argv */
