@@ -29,10 +29,9 @@ SAN_FLAGS := $(if $(filter asan,$(SAN)),-fsanitize=address$(comma)undefined -fno
 $(if $(filter-out asan,$(SAN)),$(error SAN=$(SAN): only asan is known))
 
 LAB_PKGS := libvirt libvirt-qemu libxml-2.0 libarchive libcurl jansson libcrypto libelf yaml-0.1
-JAIL_PKGS := libseccomp libcap yaml-0.1
 LAB_CFLAGS = $(shell pkg-config --cflags $(LAB_PKGS))
 LAB_LIBS = $(shell pkg-config --libs $(LAB_PKGS)) -pthread
-JAIL_LIBS := -lseccomp -lcap -lyaml
+JAIL_LIBS := -lcap -lyaml
 
 base_src := $(wildcard jail/base/*.c)
 proto_src := $(wildcard vm/*.c)

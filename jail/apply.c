@@ -17,6 +17,7 @@
 #include "jail/init.h"
 #include "jail/mounts.h"
 #include "jail/namespace.h"
+#include "jail/seccomp.h"
 #include "jail/unshare.h"
 #include "jail/userns.h"
 
@@ -148,12 +149,12 @@ static int run_command(const struct state *state, const struct step *filter, str
 	close_from(STDERR_FILENO + 1);
 	let_faults_kill();
 	if (filter) {
-		r = seccomp_filter_load(a->filter, err);
+		r = seccomp_filter_load(a->filter, 0, err);
 		if (r < 0)
 			fail_at(a, filter, err);
 	}
 	a->report->exit_code = EXIT_NOT_EXECUTABLE;
-	return command_exec(path, a->plan->argv, a->envp, err);
+	return command_exec(path, a->plan->argv, a->envp, a->exec_cookie, err);
 }
 
 /* --- mounts --- */

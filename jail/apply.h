@@ -8,8 +8,8 @@
 #include <sys/types.h>
 
 #include "jail/base/err.h"
+#include "jail/filter/compile.h"
 #include "jail/plan.h"
-#include "jail/seccomp.h"
 
 enum { EXIT_FAILED = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
@@ -28,7 +28,8 @@ struct report {
 
 struct apply {
 	struct plan *plan;
-	const struct seccomp_filter *filter; /* for STEP_SECCOMP */
+	const struct filter *filter; /* for STEP_SECCOMP */
+	uint64_t exec_cookie;	     /* that it lets the execve through by */
 	struct report *report;
 	/*
 	 * A socket to jail: after a user namespace was created a byte is sent, and one comes back

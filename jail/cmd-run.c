@@ -137,15 +137,37 @@ static int end(const struct plan *plan, const struct policy *policy, int wait_st
 	return proc_exit_code(wait_status);
 }
 
-static int run(struct plan *plan, const struct policy *policy)
+/* The filter of a policy for this machine; caps are those that the command keeps. */
+static int make_filter(const struct policy *policy, uint64_t caps, uint64_t *cookie,
+		       struct filter *ret, struct err *err)
 {
-	auto_cleanup(seccomp_filter) filter = {0};
+	const struct filter_target target = seccomp_target(caps);
+	auto_cleanup(filter_model) model = {0};
+	struct filter_options compile = {.mode = FILTER_PLAIN};
+	struct seccomp_features features;
+	int r = seccomp_probe(&features, err);
+
+	if (r >= 0)
+		r = seccomp_make_cookie(cookie, err);
+	compile.exec_cookie = *cookie;
+	if (r >= 0)
+		r = filter_model_make(policy, &target, &model, err);
+	if (r >= 0)
+		r = filter_compile(&model, &compile, ret, err);
+	return r < 0 ? r : seccomp_check_actions(&features, ret, err);
+}
+
+static int run(struct plan *plan, const struct policy *policy, uint64_t caps)
+{
+	auto_cleanup(filter) filter = {0};
 	int wait_status, exit_code;
+	uint64_t cookie = 0;
 	struct err err = {0};
 
-	if (policy->name && seccomp_filter_compile(policy, &filter, &err) < 0)
+	if (policy->name && make_filter(policy, caps, &cookie, &filter, &err) < 0)
 		return failure(&err, EXIT_FAILED);
-	if (sandbox_run(plan, policy->name ? &filter : NULL, &wait_status, &exit_code, &err) < 0)
+	if (sandbox_run(plan, policy->name ? &filter : NULL, cookie, &wait_status, &exit_code,
+			&err) < 0)
 		return failure(&err, exit_code);
 	return end(plan, policy, wait_status);
 }
@@ -180,5 +202,5 @@ int cmd_run(int argc, char **argv)
 		return dry_run(&plan, args.is_json);
 	if (!(plan.namespaces & NS_USER) && caps_check_held(args.spec.caps, &err) < 0)
 		return failure(&err, EXIT_FAILED);
-	return run(&plan, &policy);
+	return run(&plan, &policy, args.spec.caps_are_all ? caps_held() : args.spec.caps);
 }

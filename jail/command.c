@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "jail/base/cleanup.h"
@@ -57,9 +58,10 @@ int command_find(const char *name, const char *search_path, char *ret, size_t si
 	return code ? err_set(err, code == EISDIR ? EACCES : code, "%s", strerror(code)) : 0;
 }
 
-int command_exec(const char *path, char *const argv[], char *const envp[], struct err *err)
+int command_exec(const char *path, char *const argv[], char *const envp[], uint64_t cookie,
+		 struct err *err)
 {
-	execve(path, argv, envp);
+	syscall(SYS_execve, path, argv, envp, 0, 0, cookie);
 	/* the file was there a moment ago: what is missing is what it asks for */
 	if (errno == ENOENT)
 		return err_set(err, EACCES, "its interpreter or loader is not there");

@@ -5,6 +5,7 @@
 #define JAIL_COMMAND_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "jail/base/err.h"
 
@@ -16,7 +17,11 @@
 int command_find(const char *name, const char *search_path, char *ret, size_t size,
 		 struct err *err);
 
-/* execve. Returns only on failure, a negative errno. */
-int command_exec(const char *path, char *const argv[], char *const envp[], struct err *err);
+/*
+ * execve, with cookie where the filter looks for it (filter_options.exec_cookie). Returns only on
+ * failure, a negative errno.
+ */
+int command_exec(const char *path, char *const argv[], char *const envp[], uint64_t cookie,
+		 struct err *err);
 
 #endif

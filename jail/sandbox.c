@@ -74,13 +74,14 @@ static void wait_for_these_only(const struct run *run)
 	sigprocmask(SIG_SETMASK, &blocked, NULL);
 }
 
-static int start(struct run *run, const struct seccomp_filter *filter, int child_fd, int jail_fd,
-		 struct err *err)
+static int start(struct run *run, const struct filter *filter, uint64_t exec_cookie, int child_fd,
+		 int jail_fd, struct err *err)
 {
 	const char *path = getenv("PATH");
 	struct apply apply = {
 		.plan = run->plan,
 		.filter = filter,
+		.exec_cookie = exec_cookie,
 		.report = run->report,
 		.jail_fd = child_fd,
 		.signals = run->saved,
@@ -167,8 +168,8 @@ static int wait_and_forward(pid_t pid)
 	return status;
 }
 
-int sandbox_run(struct plan *plan, const struct seccomp_filter *filter, int *wait_status,
-		int *exit_code, struct err *err)
+int sandbox_run(struct plan *plan, const struct filter *filter, uint64_t exec_cookie,
+		int *wait_status, int *exit_code, struct err *err)
 {
 	auto_close int jail_fd = -1, child_fd = -1;
 	auto_cleanup(run) run = {0};
@@ -182,7 +183,7 @@ int sandbox_run(struct plan *plan, const struct seccomp_filter *filter, int *wai
 		return err_errno(err, "socketpair");
 	jail_fd = fds[0];
 	child_fd = fds[1];
-	r = start(&run, filter, child_fd, jail_fd, err);
+	r = start(&run, filter, exec_cookie, child_fd, jail_fd, err);
 	if (r < 0)
 		return r;
 	close(take_fd(child_fd));

@@ -1,136 +1,198 @@
 #include "jail/seccomp.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/seccomp.h>
-#include <seccomp.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
-#include "jail/base/arch.h"
 #include "jail/base/io.h"
 
-struct context {
-	scmp_filter_ctx scmp;
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+
+static const struct {
+	const char *name, *since;
+} features_known[SECCOMP_FEATURES] = {
+	[SECCOMP_HAS_KILL_PROCESS] = {"killing a process by a filter", "4.14"},
+	[SECCOMP_HAS_LOG] = {"logging by a filter", "4.14"},
+	[SECCOMP_HAS_LISTENER] = {"seccomp user notification", "5.0"},
+	[SECCOMP_HAS_CONTINUE] = {"letting a notified call go on", "5.5"},
+	[SECCOMP_HAS_ADDFD] = {"descriptors in answers to notified calls", "5.9"},
+	[SECCOMP_HAS_KILLABLE] = {"notified calls that only death interrupts", "5.19"},
 };
 
-static void context_deinit(struct context *context)
+static long seccomp(unsigned int operation, unsigned int flags, const void *args)
 {
-	if (context->scmp)
-		seccomp_release(context->scmp);
-}
-DEFINE_CLEANUP(context, context_deinit)
-
-void seccomp_filter_deinit(struct seccomp_filter *filter)
-{
-	free(filter->insns);
-	*filter = (struct seccomp_filter){0};
+	return syscall(SYS_seccomp, operation, flags, args);
 }
 
-static uint32_t scmp_action(const struct policy_action *action)
+/* --- what the kernel can do ------------------------------------------------------------------- */
+
+static struct kver running_kernel(void)
 {
-	switch (action->kind) {
-	case POLICY_ALLOW:
-		return SCMP_ACT_ALLOW;
-	case POLICY_LOG:
-		return SCMP_ACT_LOG;
-	case POLICY_ERRNO:
-		return SCMP_ACT_ERRNO((uint32_t)action->error);
-	default:
-		break;
-	}
-	return SCMP_ACT_KILL_PROCESS;
+	struct utsname name;
+	struct kver kernel = {{0}};
+
+	if (uname(&name) == 0)
+		kver_parse(name.release, &kernel, NULL);
+	return kernel;
 }
 
-static int add_rule(scmp_filter_ctx scmp, uint32_t fallback, const struct policy_rule *rule,
-		    const struct policy *policy, struct err *err)
+/* Whether the kernel that /proc shows has filters, whatever the calls say. */
+static bool proc_knows_seccomp(void)
 {
-	uint32_t action = scmp_action(&rule->action);
-	int nr = rule->call->nr[arch_native()];
-	int r;
+	auto_cleanup(buf) status = {0};
 
-	/* libseccomp refuses a rule that does what happens anyway */
-	if (nr < 0 || action == fallback)
+	return io_read_file(AT_FDCWD, "/proc/self/status", 65536, &status, NULL) == 0 &&
+	       status.data && strstr(status.data, "\nSeccomp:");
+}
+
+/*
+ * Why no filter can be loaded. An emulator of single programs has a kernel below it that knows
+ * filters, and itself refuses even to tell the mode.
+ */
+static int explain_none(int code, struct err *err)
+{
+	int mode = prctl(PR_GET_SECCOMP);
+
+	if (mode > 0)
+		return err_set(
+			err, code,
+			"seccomp(2) is refused (%s) by a filter that is loaded already (by a "
+			"container or another sandbox): allow seccomp there, or use a whole "
+			"machine: lab run",
+			strerrorname_np(code));
+	if (mode < 0 && proc_knows_seccomp())
+		return err_set(err, code,
+			       "no system-call filters: this is an emulator of single programs "
+			       "(qemu-user) that cannot load them: use a whole machine: lab run "
+			       "--arch %s",
+			       arch_name(arch_native()));
+	return err_set(err, code,
+		       "no system-call filters: this kernel was built without "
+		       "CONFIG_SECCOMP_FILTER: use another one, as in lab run --kernel 6.1");
+}
+
+/* A filter at no address: EFAULT from a kernel that would have looked at it. */
+static bool takes_flags(unsigned int flags)
+{
+	return seccomp(SECCOMP_SET_MODE_FILTER, flags, NULL) < 0 && errno == EFAULT;
+}
+
+static bool has_action(uint32_t action)
+{
+	return seccomp(SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+}
+
+static bool is_since(const struct kver *kernel, enum seccomp_feature feature)
+{
+	struct kver since = {{0}};
+
+	kver_parse(features_known[feature].since, &since, NULL);
+	return kver_compare(kernel, &since) >= 0;
+}
+
+int seccomp_probe(struct seccomp_features *ret, struct err *err)
+{
+	struct seccomp_features found = {.kernel = running_kernel()};
+	unsigned int listener = SECCOMP_FILTER_FLAG_NEW_LISTENER;
+
+	if (!takes_flags(0))
+		return explain_none(errno, err);
+	found.has[SECCOMP_HAS_KILL_PROCESS] = has_action(SECCOMP_RET_KILL_PROCESS);
+	found.has[SECCOMP_HAS_LOG] = has_action(SECCOMP_RET_LOG);
+	found.has[SECCOMP_HAS_LISTENER] =
+		takes_flags(listener) && has_action(SECCOMP_RET_USER_NOTIF);
+	/* these two can only be tried on a listener: by version */
+	found.has[SECCOMP_HAS_CONTINUE] =
+		found.has[SECCOMP_HAS_LISTENER] && is_since(&found.kernel, SECCOMP_HAS_CONTINUE);
+	found.has[SECCOMP_HAS_ADDFD] =
+		found.has[SECCOMP_HAS_LISTENER] && is_since(&found.kernel, SECCOMP_HAS_ADDFD);
+	found.has[SECCOMP_HAS_KILLABLE] =
+		takes_flags(listener | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+	*ret = found;
+	return 0;
+}
+
+int seccomp_require(const struct seccomp_features *features, enum seccomp_feature feature,
+		    const char *what_for, struct err *err)
+{
+	const unsigned int *v = features->kernel.part;
+
+	if (features->has[feature])
 		return 0;
-	r = seccomp_rule_add(scmp, action, nr, 0);
-	if (r < 0 && r != -EEXIST)
-		return err_set(err, -r, "%s:%u:%u: %s: %s", policy->name, rule->at.line,
-			       rule->at.column, rule->call->name, strerror(-r));
+	if (is_since(&features->kernel, feature))
+		return err_set(err, ENOSYS,
+			       "%s needs %s, which this kernel (%u.%u) was built without, or a "
+			       "filter hides: use another one, as in lab run --kernel 6.1",
+			       what_for, features_known[feature].name, v[0], v[1]);
+	return err_set(err, ENOSYS,
+		       "%s needs %s, which Linux %s brought; this is %u.%u: use a newer one, as in "
+		       "lab run --kernel 6.1",
+		       what_for, features_known[feature].name, features_known[feature].since, v[0],
+		       v[1]);
+}
+
+int seccomp_check_actions(const struct seccomp_features *features, const struct filter *filter,
+			  struct err *err)
+{
+	static const struct {
+		uint32_t action;
+		enum seccomp_feature feature;
+	} needs[] = {{SECCOMP_RET_KILL_PROCESS, SECCOMP_HAS_KILL_PROCESS},
+		     {SECCOMP_RET_LOG, SECCOMP_HAS_LOG},
+		     {SECCOMP_RET_USER_NOTIF, SECCOMP_HAS_LISTENER}};
+	int r = 0;
+
+	for (size_t i = 0; i < filter->n && r >= 0; i++)
+		for (size_t k = 0; k < array_len(needs) && r >= 0; k++)
+			if (filter->insns[i].code == (BPF_RET | BPF_K) &&
+			    (filter->insns[i].k & SECCOMP_RET_ACTION_FULL) == needs[k].action)
+				r = seccomp_require(features, needs[k].feature, "the policy", err);
+	return r;
+}
+
+struct filter_target seccomp_target(uint64_t caps)
+{
+	return (struct filter_target){
+		.arch = arch_native(), .kernel = running_kernel(), .caps = caps};
+}
+
+int seccomp_make_cookie(uint64_t *ret, struct err *err)
+{
+	uint64_t cookie;
+
+	do {
+		if (getrandom(&cookie, sizeof(cookie), 0) != sizeof(cookie))
+			return err_errno(err, "getrandom");
+	} while (!cookie);
+	*ret = cookie;
 	return 0;
 }
 
-static int add_rules(scmp_filter_ctx scmp, const struct policy *policy, struct err *err)
+/* --- loading ---------------------------------------------------------------------------------- */
+
+int seccomp_filter_load(const struct filter *filter, unsigned int flags, struct err *err)
 {
-	const struct policy_rule start = {.call = syscall_find("execve"),
-					  .action = {POLICY_ALLOW, 0}};
-	uint32_t fallback = scmp_action(&policy->fallback);
-	int r;
+	const struct sock_fprog program = {.len = (unsigned short)filter->n,
+					   .filter = filter->insns};
+	long r = seccomp(SECCOMP_SET_MODE_FILTER, flags, &program);
 
-	for (size_t i = 0; i < policy->n; i++) {
-		r = add_rule(scmp, fallback, &policy->rules[i], policy, err);
-		if (r < 0)
-			return r;
-	}
-	return add_rule(scmp, fallback, &start, policy, err);
-}
-
-static int export_filter(scmp_filter_ctx scmp, struct seccomp_filter *ret, struct err *err)
-{
-	auto_close int fd = memfd_create("jail-filter", MFD_CLOEXEC);
-	auto_cleanup(buf) code = {0};
-	int r;
-
-	if (fd < 0)
-		return err_errno(err, "memfd_create");
-	r = seccomp_export_bpf(scmp, fd);
-	if (r < 0)
-		return err_set(err, -r, "compile the filter: %s", strerror(-r));
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return err_errno(err, "lseek");
-	r = io_read_fd(fd, BPF_MAXINSNS * sizeof(struct sock_filter), &code, err);
-	if (r < 0)
-		return r;
-	ret->n = code.len / sizeof(struct sock_filter);
-	ret->insns = (struct sock_filter *)take_ptr(code.data);
-	return 0;
-}
-
-int seccomp_filter_compile(const struct policy *policy, struct seccomp_filter *ret, struct err *err)
-{
-	auto_cleanup(context) context = {seccomp_init(scmp_action(&policy->fallback))};
-	int r;
-
-	if (!context.scmp)
-		return err_set(err, EINVAL, "libseccomp knows no filters for this machine");
-	r = seccomp_attr_set(context.scmp, SCMP_FLTATR_ACT_BADARCH, scmp_action(&policy->fallback));
-	if (r < 0)
-		return err_set(err, -r, "filter of other ABIs: %s", strerror(-r));
-	r = add_rules(context.scmp, policy, err);
-	return r < 0 ? r : export_filter(context.scmp, ret, err);
-}
-
-static int explain(int code, struct err *err)
-{
-	/* without filters PR_GET_SECCOMP fails too: none in the kernel, or an emulator */
-	if (code == ENOSYS || (code == EINVAL && prctl(PR_GET_SECCOMP) < 0))
+	if (r >= 0)
+		return (int)r;
+	if (errno == EBUSY)
 		return err_set(
-			err, code,
-			"no seccomp filters here: a kernel without CONFIG_SECCOMP_FILTER, or an "
-			"emulator that cannot load them (qemu-user): try a whole machine, lab run");
-	if (code == EINVAL)
-		return err_set(
-			err, code,
-			"refused (EINVAL): a kernel before 4.14, or an emulator that cannot load "
-			"filters (qemu-user): try a whole machine, lab run");
-	return err_set(err, code, "%s", strerror(code));
-}
-
-int seccomp_filter_load(const struct seccomp_filter *filter, struct err *err)
-{
-	struct sock_fprog program = {.len = (unsigned short)filter->n, .filter = filter->insns};
-
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
-		return explain(errno, err);
-	return 0;
+			err, EBUSY,
+			"another filter has a listener already, and there can be one only: "
+			"jail cannot supervise under another sandbox that does: use --quiet");
+	if (errno == ENOMEM)
+		return err_set(err, ENOMEM,
+			       "too many filters are loaded already, one below the other");
+	return err_set(err, errno, "refused: %s", strerror(errno));
 }

@@ -12,7 +12,7 @@ GUEST_LIB_$(FOREIGN_ARCH) = -L$(SYSROOT)/usr/lib/$(TRIPLET_$(FOREIGN_ARCH))
 GUEST_DEP_$(FOREIGN_ARCH) := $(SYSROOT)/.stamp
 
 $(SYSROOT)/.stamp: scripts/sysroot
-	$(call say,SYSROOT,$(FOREIGN_ARCH))scripts/sysroot $(FOREIGN_ARCH) $(SYSROOT) libseccomp-dev libcap-dev libyaml-dev && touch $@
+	$(call say,SYSROOT,$(FOREIGN_ARCH))scripts/sysroot $(FOREIGN_ARCH) $(SYSROOT) libcap-dev libyaml-dev && touch $@
 
 define guest_rules
 $(O)/guest/$(1)/obj/%.o: %.c | $$(GUEST_DEP_$(1))

@@ -33,6 +33,8 @@ link = $(call say,LD,$@)mkdir -p $(@D) && $(CC) $(SAN_FLAGS) $(CFLAGS) $(LDFLAGS
 
 $(O)/tests/test-lab-%: $(O)/obj/tests/unit/test-lab-%.o $(LIBS_lab)
 	$(link) $(LINK_lab) -lcmocka -o $@
+# libseccomp, which jail itself does without, is a witness
+$(O)/tests/test-jail-filter-oracle: LINK_jail += -lseccomp
 $(O)/tests/test-jail-%: $(O)/obj/tests/unit/test-jail-%.o $(LIBS_jail)
 	$(link) $(LINK_jail) -lcmocka -o $@
 $(O)/tests/test-%: $(O)/obj/tests/unit/test-%.o $(LIBS_base)

@@ -8,10 +8,6 @@
 #include "jail/base/cleanup.h"
 #include "jail/filter/program.h"
 
-#ifndef SECCOMP_RET_USER_NOTIF
-#define SECCOMP_RET_USER_NOTIF 0x7fc00000U
-#endif
-
 enum { X32_SYSCALL_BIT = 0x40000000 };
 
 /* Calls with the same outcome that follow one another: from `first` to the next range. */

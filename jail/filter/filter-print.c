@@ -9,10 +9,6 @@
 #include "jail/base/cleanup.h"
 #include "jail/filter/compile.h"
 
-#ifndef SECCOMP_RET_USER_NOTIF
-#define SECCOMP_RET_USER_NOTIF 0x7fc00000U
-#endif
-
 enum { WORD_UNKNOWN = -1, WORD_NONE = -2 }; /* NONE: not reached yet */
 
 /* What is known before an instruction, by whatever way it is reached. */

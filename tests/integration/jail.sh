@@ -88,7 +88,7 @@ ok "an unknown call: where, and what was meant" says 2 "bad.yml:3:15: unknown sy
 ok "no such policy" says 2 "nowhere.yml" "$jail" -p nowhere.yml -- true
 ok "a policy that is a folder" says 2 "/etc" "$jail" -p /etc -- true
 ok "a kernel that refuses filters: what to do" says 125 \
-	"jail: load the system-call filter of errno.yml: refused (EINVAL): a kernel before 4.14, or an emulator" \
+	"jail: seccomp(2) is refused (EINVAL) by a filter that is loaded already" \
 	"$jail" -p invalid.yml -- "$jail" -p errno.yml -- true
 
 # --- namespaces: as whoever runs this, and as an ordinary user ----------------------------------------

@@ -19,10 +19,6 @@
 #include "jail/filter/simulate.h"
 #include "jail/policy/policy-load.h"
 
-#ifndef SECCOMP_RET_USER_NOTIF
-#define SECCOMP_RET_USER_NOTIF 0x7fc00000U
-#endif
-
 enum { NUMBERS = 1100, X32 = 0x40000000 };
 
 static uint64_t seed, state_of_random;
