@@ -247,31 +247,30 @@ static int make_in(const char *folder, unsigned int wanted, bool is_own, bool ma
 	return 0;
 }
 
-static void explain(const char *mount, unsigned int missing, struct buf *why)
+void cgroup_print_missing(unsigned int missing, struct buf *out)
 {
-	auto_close int top = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	unsigned int there = top < 0 ? 0 : read_controllers(top, "cgroup.controllers");
-	const char *separator = "";
+	auto_free char *own = NULL, *mount = NULL;
+	auto_close int top = -1;
+	unsigned int there;
 
-	buf_adds(why, "controller ");
-	for (size_t i = 0; i < array_len(controllers); i++) {
-		if (!(missing & controllers[i].bit))
-			continue;
-		buf_addf(why, "%s%s", separator, controllers[i].name);
-		separator = ", ";
-	}
+	if (find_own(&own, &mount, NULL) == 0)
+		top = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	there = top < 0 ? 0 : read_controllers(top, "cgroup.controllers");
+	for (size_t i = 0; i < array_len(controllers); i++)
+		if (missing & controllers[i].bit)
+			buf_addf(out, "controller %s ", controllers[i].name);
 	if (missing & ~there)
-		buf_adds(why, " is not in cgroup version 2 on this machine (boot with "
+		buf_adds(out, "is not in cgroup version 2 on this machine (boot it with "
 			      "cgroup_no_v1=all, or use a guest: lab run)");
 	else if (geteuid() != 0)
-		buf_adds(why, " is not given to this user: run as root, or by systemd-run --user "
-			      "--scope -p Delegate=yes");
+		buf_adds(out, "is not given to this user (run as root, or by systemd-run --user "
+			      "--scope -p Delegate=yes)");
 	else
-		buf_adds(why, " cannot be switched on: other processes are in jail's cgroup (start "
-			      "jail in one of its own)");
+		buf_adds(out, "cannot be switched on, as other processes are in jail's cgroup "
+			      "(start jail in one of its own)");
 }
 
-int cgroup_create(unsigned int wanted, struct cgroup *ret, struct buf *why, struct err *err)
+int cgroup_create(unsigned int wanted, struct cgroup *ret, struct err *err)
 {
 	auto_free char *folder = NULL, *mount = NULL;
 	struct cgroup best = CGROUP_INIT;
@@ -305,8 +304,6 @@ int cgroup_create(unsigned int wanted, struct cgroup *ret, struct buf *why, stru
 			"no cgroup can be made below %s (%s): run as root, or by systemd-run "
 			"--user --scope -p Delegate=yes",
 			mount, strerror(code));
-	if (best.has != wanted)
-		explain(mount, wanted & ~best.has, why);
 	*ret = best;
 	return 0;
 }

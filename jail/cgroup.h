@@ -32,10 +32,11 @@ struct cgroup {
 
 /*
  * Make a group with as many of the wanted controllers as can be had. Returns 0 (ret->has says
- * which; why gets the reason when some are missing), or a negative errno when no group can be made
- * at all (err says why, and what to do).
+ * which), or a negative errno when no group can be made at all (err says why, and what to do).
  */
-int cgroup_create(unsigned int wanted, struct cgroup *ret, struct buf *why, struct err *err);
+int cgroup_create(unsigned int wanted, struct cgroup *ret, struct err *err);
+/* "controller memory is not …": why a group has not got these, and what to do. Appends to out. */
+void cgroup_print_missing(unsigned int missing, struct buf *out);
 /* End all that is in it, and remove it; waits up to two seconds for the end. */
 void cgroup_deinit(struct cgroup *cgroup);
 DEFINE_CLEANUP(cgroup, cgroup_deinit)

@@ -62,7 +62,8 @@ static int set_cpus(const struct cgroup *cgroup, uint64_t thousandths, struct er
 	return cgroup_set(cgroup, "cpu.max", text, err);
 }
 
-static int set_limits(const struct resources *res, struct strv *notes, const char *why,
+/* none: why there is no cgroup at all */
+static int set_limits(const struct resources *res, struct strv *notes, const struct err *none,
 		      struct err *err)
 {
 	const struct cgroup *cgroup = &res->cgroup;
@@ -70,12 +71,18 @@ static int set_limits(const struct resources *res, struct strv *notes, const cha
 
 	for (size_t i = 0; i < array_len(by_cgroup) && r >= 0; i++) {
 		enum policy_limit limit = by_cgroup[i].limit;
+		unsigned int missing = by_cgroup[i].controller & ~cgroup->has;
 		uint64_t value = res->limits.value[limit];
+		auto_cleanup(buf) why = {0};
 
 		if (!limits_has(&res->limits, limit))
 			continue;
-		if (cgroup->dir_fd < 0 || by_cgroup[i].controller & ~cgroup->has)
-			r = cannot(res->policy, limit, why, notes, err);
+		if (missing)
+			cgroup_print_missing(missing, &why);
+		else
+			buf_adds(&why, none->msg);
+		if (missing || cgroup->dir_fd < 0)
+			r = cannot(res->policy, limit, why.data, notes, err);
 		else if (limit == LIMIT_MEMORY)
 			r = set_memory(cgroup, value, err);
 		else if (limit == LIMIT_CPUS)
@@ -88,7 +95,6 @@ static int make_cgroup(struct resources *res, bool wants_usage, struct strv *not
 {
 	unsigned int wanted = wants_usage ? CGROUP_MEMORY | CGROUP_PIDS : 0;
 	bool is_needed = limits_need_cgroup(&res->limits);
-	auto_cleanup(buf) why = {0};
 	struct err none = {0};
 
 	for (size_t i = 0; i < array_len(by_cgroup); i++)
@@ -96,9 +102,8 @@ static int make_cgroup(struct resources *res, bool wants_usage, struct strv *not
 			wanted |= by_cgroup[i].controller;
 	if (!is_needed && !wants_usage)
 		return 0;
-	if (cgroup_create(wanted, &res->cgroup, &why, &none) < 0)
-		buf_adds(&why, none.msg);
-	return set_limits(res, notes, why.data ? why.data : "", err);
+	cgroup_create(wanted, &res->cgroup, &none);
+	return set_limits(res, notes, &none, err);
 }
 
 int resources_prepare(const struct policy *policy, bool wants_usage, struct resources *ret,
