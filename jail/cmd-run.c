@@ -106,7 +106,6 @@ static int fill_spec(struct args *args, struct err *err)
 		r = caps_parse(args->caps, &spec->caps, &spec->caps_are_all, err);
 	if (r < 0)
 		return r;
-	spec->caps_text = args->caps;
 	spec->uid = geteuid();
 	spec->gid = getegid();
 	spec->may_set_ids = (held & set_ids) == set_ids;

@@ -4,6 +4,8 @@
 #include "jail/namespace.h"
 #include "jail/plan.h"
 
+enum { TEXT_MAX = 4096 };
+
 static const char *const op_names[] = {
 	[STEP_CGROUP] = "cgroup",
 	[STEP_UNSHARE] = "unshare",
@@ -38,7 +40,30 @@ static const char *const op_names[] = {
 	[STEP_OUTPUT] = "output",
 };
 
-enum { TEXT_MAX = 4096 };
+static void print_limits(const struct plan *plan, struct buf *out)
+{
+	const char *separator = "     limits: ";
+
+	for (size_t i = 0; i < LIMIT_COUNT; i++) {
+		if (!limits_has(&plan->limits, (enum policy_limit)i))
+			continue;
+		buf_addf(out, "%s%s ", separator, policy_limit_name((enum policy_limit)i));
+		limits_print_value((enum policy_limit)i, plan->limits.value[i], out);
+		separator = ", ";
+	}
+	if (*separator == ',')
+		buf_adds(out, "\n");
+}
+
+static void print_environment(const struct plan *plan, struct buf *out)
+{
+	buf_adds(out, "     environment:");
+	for (size_t i = 0; plan->envp[i]; i++) {
+		buf_adds(out, " ");
+		str_printable(out, plan->envp[i], strcspn(plan->envp[i], "="), TEXT_MAX, false);
+	}
+	buf_adds(out, "\n");
+}
 
 void plan_print(const struct plan *plan, struct buf *out)
 {
@@ -48,6 +73,9 @@ void plan_print(const struct plan *plan, struct buf *out)
 			      false);
 		buf_adds(out, "\n");
 	}
+	print_limits(plan, out);
+	if (plan->envp)
+		print_environment(plan, out);
 }
 
 static void json_step(const struct step *s, struct buf *out)
@@ -61,7 +89,32 @@ static void json_step(const struct step *s, struct buf *out)
 	json_add_text(out, "data", s->data);
 	if (s->op == STEP_BIND || s->op == STEP_ROOT_DIR)
 		buf_addf(out, ", \"read_only\": %s", s->value & STEP_RDONLY ? "true" : "false");
+	if (s->op == STEP_LANDLOCK_PORT)
+		json_add_u64(out, "port", s->more);
+	if (s->op == STEP_RLIMIT)
+		json_add_u64(out, "limit", s->more);
 	buf_adds(out, "}");
+}
+
+static void json_limits(const struct plan *plan, struct buf *out)
+{
+	buf_adds(out, ",\n  \"limits\": {");
+	for (size_t i = 0; i < LIMIT_COUNT; i++)
+		if (limits_has(&plan->limits, (enum policy_limit)i))
+			json_add_u64(out, policy_limit_name((enum policy_limit)i),
+				     plan->limits.value[i]);
+	buf_adds(out, "}");
+}
+
+/* Names only: a value may be a secret. */
+static void json_environment(const struct plan *plan, struct buf *out)
+{
+	buf_adds(out, ",\n  \"environment\": [");
+	for (size_t i = 0; plan->envp[i]; i++) {
+		buf_adds(out, i ? ", " : "");
+		json_add_string(out, plan->envp[i], strcspn(plan->envp[i], "="), TEXT_MAX);
+	}
+	buf_adds(out, "]");
 }
 
 static void add_string(struct buf *out, const char *s)
@@ -87,7 +140,11 @@ void plan_print_json(const struct plan *plan, struct buf *out)
 		buf_adds(out, i ? ", " : "");
 		add_string(out, plan->argv[i]);
 	}
-	buf_adds(out, "],\n  \"steps\": [\n");
+	buf_adds(out, "]");
+	json_limits(plan, out);
+	if (plan->envp)
+		json_environment(plan, out);
+	buf_adds(out, ",\n  \"steps\": [\n");
 	for (size_t i = 0; i < plan->n; i++) {
 		json_step(&plan->steps[i], out);
 		buf_adds(out, i + 1 < plan->n ? ",\n" : "\n");

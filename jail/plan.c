@@ -6,6 +6,7 @@
 #include "jail/idmap.h"
 #include "jail/namespace.h"
 #include "jail/plan-limits.h"
+#include "jail/policy/cap-names.h"
 
 enum { HOSTNAME_MAX = 64, MODE_TMP = 01777, MODE_FOLDER = 0755 };
 
@@ -409,8 +410,13 @@ static int add_start(struct builder *b, struct err *err)
 {
 	const struct jail_spec *spec = b->spec;
 	bool all = spec->caps_are_all;
+	auto_cleanup(buf) names = {0};
 	struct step *s;
 	int r;
+
+	for (int cap = 0; cap < CAP_NAMES_COUNT; cap++)
+		if (spec->caps & UINT64_C(1) << cap)
+			buf_addf(&names, "%s%s", names.len ? ", " : "", cap_name(cap));
 
 	if ((b->plan.namespaces & NS_PID) && !spec->no_init)
 		add(b, STEP_INIT, 0, "start PID 1, which reaps and forwards signals");
@@ -421,7 +427,7 @@ static int add_start(struct builder *b, struct err *err)
 	if (all)
 		s = add(b, STEP_CAPS, UINT64_MAX, "keep the capabilities");
 	else if (spec->caps)
-		s = add(b, STEP_CAPS, spec->caps, "keep only the capabilities %s", spec->caps_text);
+		s = add(b, STEP_CAPS, spec->caps, "keep only the capabilities %s", names.data);
 	else
 		s = add(b, STEP_CAPS, 0, "drop every capability");
 	s->data = all ? xstrdup("all") : NULL;
@@ -463,6 +469,7 @@ int plan_make(const struct jail_spec *spec, struct plan *ret, struct err *err)
 
 	b.plan.argv = spec->argv;
 	b.plan.envp = spec->envp;
+	b.plan.limits = limits_of(spec->limited_by ? &spec->limited_by->settings : NULL);
 	b.plan.namespaces = wanted_namespaces(spec);
 	if (spec->root)
 		r = clean_path(spec, "--root", spec->root, &b.root, err);

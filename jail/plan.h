@@ -16,7 +16,7 @@
 
 #include "jail/base/err.h"
 #include "jail/base/str.h"
-#include "jail/policy/policy.h"
+#include "jail/limits.h"
 
 /*
  * What the user asked for, on the command line and by the policy (settings.h), and what the plan
@@ -29,14 +29,13 @@ struct jail_spec {
 	struct strv ro, rw;
 	const char *hostname;
 	int64_t boottime_s, monotonic_s;
-	const char *cwd;       /* NULL: the present one when the new root has it, else / */
-	bool no_init;	       /* the command itself is PID 1 of a pid namespace */
-	uint64_t caps;	       /* bits of the capabilities that the command keeps */
-	bool caps_are_all;     /* every capability held: caps is ignored */
-	const char *caps_text; /* as given, named in the plan only */
-	const char *policy;    /* file, named in the plan only; NULL: no filter */
-	char **argv, **envp;   /* envp NULL: the caller's, not shown */
-	bool keep_ids;	       /* a user namespace has the caller's ids, not root */
+	const char *cwd;     /* NULL: the present one when the new root has it, else / */
+	bool no_init;	     /* the command itself is PID 1 of a pid namespace */
+	uint64_t caps;	     /* bits of the capabilities that the command keeps */
+	bool caps_are_all;   /* every capability held: caps is ignored */
+	const char *policy;  /* file, named in the plan only; NULL: no filter */
+	char **argv, **envp; /* envp NULL: the caller's, not shown */
+	bool keep_ids;	     /* a user namespace has the caller's ids, not root */
 	enum policy_network network;
 	const struct policy *limited_by; /* paths, ports and limits become steps; NULL: none */
 
@@ -100,7 +99,8 @@ struct plan {
 	unsigned int namespaces;
 	struct buf uid_map, gid_map; /* text for the kernel; empty without a user namespace */
 	bool deny_setgroups;
-	char **argv, **envp; /* not owned */
+	char **argv, **envp;  /* not owned */
+	struct limits limits; /* all of them; some are steps, too */
 };
 
 /*
@@ -116,7 +116,10 @@ DEFINE_CLEANUP(plan, plan_deinit)
 struct step *plan_add(struct plan *plan, enum step_op op, uint64_t value, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* One numbered line for each step; or a JSON object, "schema": 1. Appends to out. */
+/*
+ * One numbered line for each step, then the limits and the names of the environment; or a JSON
+ * object, "schema": 1 (limits: bytes, milliseconds, thousandths of a processor). Appends to out.
+ */
 void plan_print(const struct plan *plan, struct buf *out);
 void plan_print_json(const struct plan *plan, struct buf *out);
 

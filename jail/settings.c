@@ -34,7 +34,6 @@ int settings_apply(const struct policy *policy, const struct settings_given *giv
 	if (s->has_caps && !given->caps) {
 		spec->caps = s->caps;
 		spec->caps_are_all = s->caps_are_all;
-		spec->caps_text = "of the policy";
 	}
 	env_make(s, env, vars);
 	spec->envp = vars->items;
