@@ -225,8 +225,10 @@ static int parse_paths(const struct yaml *y, const struct yaml_node *node, struc
 				return yaml_error(y, &list[i], err,
 						  "'~' is not expanded: write the whole path");
 			s->paths = xreallocarray(s->paths, s->n_paths + 1, sizeof(*s->paths));
-			s->paths[s->n_paths++] = (struct policy_path){xstrdup(path), rights[k],
-								      policy_yaml_pos(&list[i])};
+			s->paths[s->n_paths++] =
+				(struct policy_path){.path = xstrdup(path),
+						     .rights = rights[k],
+						     .at = policy_yaml_pos(&list[i])};
 		}
 	}
 	return r;
@@ -255,8 +257,8 @@ static int parse_ports(const struct yaml *y, const struct yaml_node *node, struc
 			if (r < 0)
 				return r;
 			s->ports = xreallocarray(s->ports, s->n_ports + 1, sizeof(*s->ports));
-			s->ports[s->n_ports++] =
-				(struct policy_port){port, rights[k], policy_yaml_pos(&list[i])};
+			s->ports[s->n_ports++] = (struct policy_port){
+				.port = port, .rights = rights[k], .at = policy_yaml_pos(&list[i])};
 		}
 	}
 	return r;
