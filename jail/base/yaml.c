@@ -92,6 +92,7 @@ static int load_list(struct loader *l, unsigned int depth, struct yaml_node *ret
 	int r;
 
 	ret->kind = YAML_LIST;
+	ret->is_flow = l->event.data.sequence_start.style == YAML_FLOW_SEQUENCE_STYLE;
 	while ((r = next_event(l)) == 0 && l->event.type != YAML_SEQUENCE_END_EVENT) {
 		ret->items = grow(ret->items, ret->n);
 		ret->items[ret->n] = (struct yaml_node){0};

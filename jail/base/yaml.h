@@ -30,9 +30,11 @@ enum yaml_kind { YAML_SCALAR, YAML_LIST, YAML_MAP };
 struct yaml_node {
 	enum yaml_kind kind;
 	unsigned int line, column; /* from 1 */
-	bool quoted; /* scalar given in quotes or as a block: never null, bool or number */
-	char *text;  /* scalar: NUL-terminated; embedded NULs are refused at parse */
-	size_t n;    /* list: items; map: pairs */
+	bool is_flow; /* list: written [a, b]; then line and column are those of the bracket, else
+			 those of the first - */
+	bool quoted;  /* scalar given in quotes or as a block: never null, bool or number */
+	char *text;   /* scalar: NUL-terminated; embedded NULs are refused at parse */
+	size_t n;     /* list: items; map: pairs */
 	struct yaml_node *items; /* list: the items; map: the values */
 	struct yaml_node *keys;	 /* map only: scalars */
 };

@@ -21,7 +21,8 @@ struct kept_args {
  * netlink's protocol. Returns whether anything is kept.
  */
 bool kept_args_of(const struct syscall_def *call, const uint64_t args[6], struct kept_args *ret);
-/* What stands for a call whose arguments were not seen. False: nothing, it is the call as a whole. */
+/* What stands for a call whose arguments were not seen. False: nothing, it is the call as a whole.
+ */
 bool kept_args_unseen(const struct syscall_def *call, struct kept_args *ret);
 /* What the conditions of a rule say. False when they say more than struct kept_args can. */
 bool kept_args_of_rule(const struct policy_rule *rule, struct kept_args *ret);

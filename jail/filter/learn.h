@@ -14,6 +14,9 @@ void learn_destroy(struct learn *learn);
 
 /* One call. A number without a name is kept too, and said by learn_finish(). */
 void learn_add(struct learn *learn, enum arch arch, int nr, const uint64_t args[6]);
+/* The same for a call that is known, several times. */
+void learn_add_call(struct learn *learn, const struct syscall_def *call, const uint64_t args[6],
+		    uint64_t count);
 /* The same by name, without arguments: lists, strace logs. -ENOENT: no such call. */
 int learn_add_name(struct learn *learn, const char *name, uint64_t count);
 /* What an earlier run had learned: its rules with their counts. */

@@ -321,10 +321,13 @@ static void print_fixed(const struct entry *const *entries, size_t n, const stru
 
 		if (is_done_without(e) || !e->call || !is_by_own_rule(e, policy))
 			continue;
-		decision_print_place(&e->decision, out);
-		buf_addf(out, " refuses %s by name%s%s: if that was not meant, take it out there\n",
-			 e->call->name, e->decision.rule->group ? ", in " : "",
-			 e->decision.rule->group ? e->decision.rule->group : "");
+		str_printable(out, policy->name, strlen(policy->name), PATH_MAX, false);
+		buf_addf(
+			out,
+			":%u:%u refuses %s by name%s%s: if that was not meant, take it out there\n",
+			e->decision.rule->at.line, e->decision.rule->at.column, e->call->name,
+			e->decision.rule->group ? ", in " : "",
+			e->decision.rule->group ? e->decision.rule->group : "");
 	}
 }
 
