@@ -64,7 +64,7 @@ static void registers_become_text(void **state)
 		{"openat",
 		 ARCH_AMD64,
 		 {0xffffff9c, 0x1000, 0101, 0600},
-		 "openat(AT_FDCWD, 0x1000, O_CREAT|O_WRONLY, 0600)"},
+		 "openat(AT_FDCWD, 0x1000, O_WRONLY|O_CREAT, 0600)"},
 		{"openat", ARCH_ARM64, {3, 0, 040000, 0}, "openat(3, NULL, O_RDONLY|O_DIRECTORY)"},
 		{"mkdirat", ARCH_ARM64, {5, 0x1000, 0755}, "mkdirat(5, 0x1000, 0755)"},
 		{"close", ARCH_AMD64, {-1ULL}, "close(-1)"},
