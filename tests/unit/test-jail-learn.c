@@ -155,8 +155,8 @@ static void what_happens_to_every_program(void **state)
 }
 
 #define NAMESPACES                                                                          \
-	"CLONE_NEWCGROUP|CLONE_NEWIPC|CLONE_NEWNET|CLONE_NEWNS|CLONE_NEWPID|CLONE_NEWUSER|" \
-	"CLONE_NEWUTS"
+	"CLONE_NEWNS|CLONE_NEWCGROUP|CLONE_NEWUTS|CLONE_NEWIPC|CLONE_NEWUSER|CLONE_NEWPID|" \
+	"CLONE_NEWNET"
 
 static void forks_make_no_namespaces(void **state)
 {
@@ -223,10 +223,10 @@ static void memory_that_is_executed(void **state)
 	has("brk");
 	see(ARCH_AMD64, "mmap", 0, 4096, 5);
 	finish(NULL);
-	has("mmap: {prot: {masked_eq: [PROT_EXEC|PROT_WRITE, PROT_EXEC]}}");
+	has("mmap: {prot: {masked_eq: [PROT_WRITE|PROT_EXEC, PROT_EXEC]}}");
 	see(ARCH_AMD64, "mprotect", 0, 4096, 7);
 	finish(NULL);
-	has("mprotect: {prot: {masked_eq: [PROT_EXEC|PROT_WRITE, PROT_EXEC|PROT_WRITE]}}");
+	has("mprotect: {prot: {masked_eq: [PROT_WRITE|PROT_EXEC, PROT_WRITE|PROT_EXEC]}}");
 }
 
 static void what_is_not_learned_is_said(void **state)
@@ -272,7 +272,7 @@ static void runs_merge(void **state)
 	assert_int_equal(learned.n, n + 1);
 	has("ioctl: {cmd: TCGETS}");
 	has("ioctl: {cmd: TCSETS}");
-	has("mmap: {prot: {masked_eq: [PROT_EXEC|PROT_WRITE, PROT_EXEC]}}");
+	has("mmap: {prot: {masked_eq: [PROT_WRITE|PROT_EXEC, PROT_EXEC]}}");
 	assert_int_equal(count("openat"), 2);
 	assert_int_equal(count("ioctl"), 2);
 	assert_int_equal(count("clone"), 1);
@@ -332,7 +332,7 @@ static void only_the_difference(void **state)
 	finish(&base);
 	has("write");
 	has("openat2"); /* the rest of the family */
-	has("mmap: {prot: {masked_eq: [PROT_EXEC|PROT_WRITE, PROT_EXEC]}}");
+	has("mmap: {prot: {masked_eq: [PROT_WRITE|PROT_EXEC, PROT_EXEC]}}");
 	has("socket: {domain: AF_UNIX}"); /* it has the type too, which is not kept */
 	has("ioctl: {cmd: TIOCSTI}");
 	has("ioctl: {cmd: TIOCLINUX}");
@@ -383,7 +383,7 @@ static void lists_and_logs(void **state)
 	has("ioctl: {cmd: TCGETS}");
 	has("ioctl: {cmd: TIOCGWINSZ}");
 	has("socket: {domain: AF_UNIX}");
-	has("mmap: {prot: {masked_eq: [PROT_EXEC|PROT_WRITE, PROT_EXEC]}}");
+	has("mmap: {prot: {masked_eq: [PROT_WRITE|PROT_EXEC, PROT_EXEC]}}");
 	has("arch_prctl: {code: 0x3001}");
 	has("execve");
 	has("prctl");
