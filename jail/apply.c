@@ -18,12 +18,15 @@
 #include "jail/mounts.h"
 #include "jail/namespace.h"
 #include "jail/seccomp.h"
+#include "jail/supervise/notify.h"
 #include "jail/unshare.h"
 #include "jail/userns.h"
 
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
+
+enum { SOCKET_FD = STDERR_FILENO + 1 };
 
 struct state {
 	struct apply *apply;
@@ -133,6 +136,31 @@ static void let_faults_kill(void)
 		signal(faults[i], SIG_DFL);
 }
 
+/*
+ * Load the filter and hand its listener to jail. The filter lets that through; what follows would
+ * wait for jail's answer, so that nothing but execve can follow if jail does not have it.
+ */
+static int load_filter(const struct apply *a, struct err *err)
+{
+	int r;
+
+	if (!a->is_supervised)
+		return seccomp_filter_load(a->filter, 0, err);
+	r = seccomp_filter_load(a->filter, SECCOMP_FILTER_FLAG_NEW_LISTENER | a->filter_flags, err);
+	if (r == -EBUSY && a->plain) {
+		a->report->is_unsupervised = true;
+		return seccomp_filter_load(a->plain, 0, err);
+	}
+	if (r < 0)
+		return r;
+	r = notify_send_listener(SOCKET_FD, r, a->cookie);
+	if (r == 0)
+		return 0;
+	err_set(err, -r, "hand the listener over: %s", strerror(-r));
+	a->report->err = *err;
+	__builtin_trap();
+}
+
 static int run_command(const struct state *state, const struct step *filter, struct err *err)
 {
 	struct apply *a = state->apply;
@@ -146,15 +174,18 @@ static int run_command(const struct state *state, const struct step *filter, str
 	}
 	tie_to_jail(a); /* again: changed credentials had cleared it */
 	sigprocmask(SIG_SETMASK, &a->signals, NULL);
-	close_from(STDERR_FILENO + 1);
+	/* the first descriptor above stderr, so that all others can be closed at once */
+	if (a->jail_fd != SOCKET_FD && dup3(a->jail_fd, SOCKET_FD, O_CLOEXEC) < 0)
+		return err_errno(err, "dup3");
+	close_from(SOCKET_FD + 1);
 	let_faults_kill();
 	if (filter) {
-		r = seccomp_filter_load(a->filter, 0, err);
+		r = load_filter(a, err);
 		if (r < 0)
 			fail_at(a, filter, err);
 	}
 	a->report->exit_code = EXIT_NOT_EXECUTABLE;
-	return command_exec(path, a->plan->argv, a->envp, a->exec_cookie, err);
+	return command_exec(path, a->plan->argv, a->envp, a->cookie, err);
 }
 
 /* --- mounts --- */

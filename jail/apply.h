@@ -24,16 +24,21 @@ struct report {
 	pid_t main_pid; /* STEP_FORK: the process that carries on */
 	bool is_over;	/* STEP_INIT: the command has ended so: */
 	int wait_status;
+	bool is_unsupervised; /* apply.plain was loaded */
 };
 
 struct apply {
 	struct plan *plan;
-	const struct filter *filter; /* for STEP_SECCOMP */
-	uint64_t exec_cookie;	     /* that it lets the execve through by */
+	/* for STEP_SECCOMP: sandbox.h has what they are */
+	const struct filter *filter, *plain;
+	unsigned int filter_flags;
+	uint64_t cookie;
+	bool is_supervised; /* the filter's listener is sent to jail */
 	struct report *report;
 	/*
 	 * A socket to jail: after a user namespace was created a byte is sent, and one comes back
-	 * once the maps are written. jail keeps its end open as long as it lives.
+	 * once the maps are written; the listener comes last. jail keeps its end open as long as it
+	 * lives.
 	 */
 	int jail_fd;
 	sigset_t signals; /* blocked signals of the command; all are blocked until then */

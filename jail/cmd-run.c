@@ -3,30 +3,25 @@
 
 #include <errno.h>
 #include <linux/capability.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "jail/apply.h"
 #include "jail/base/opts.h"
-#include "jail/base/proc.h"
 #include "jail/base/version.h"
 #include "jail/caps.h"
 #include "jail/namespace.h"
-#include "jail/plan.h"
 #include "jail/policy/policy-load.h"
-#include "jail/sandbox.h"
-#include "jail/seccomp.h"
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, GRACE_MS = 10000 };
 
 struct args {
 	struct jail_spec spec;
 	struct strv namespaces;
 	const char *caps;
-	bool is_dry_run, is_json, wants_version;
+	bool is_noop, is_dry_run, is_json, wants_version;
+	struct job_options job;
 };
 
 static void args_deinit(struct args *args)
@@ -41,8 +36,21 @@ DEFINE_CLEANUP(args, args_deinit)
 
 #define AT(member) offsetof(struct args, member)
 static const struct opt options[] = {
-	{'p', "policy", "FILE", OPT_STRING, AT(spec.policy),
-	 "system calls that are allowed: jail-policy(5)"},
+	{'p', "policy", "NAME|FILE", OPT_STRING, AT(spec.policy),
+	 "system calls that are allowed: a built-in profile\nor a file, jail-policy(5)"},
+	{0, "watch", NULL, OPT_FLAG, AT(job.watch), "refuse nothing, show what would be refused"},
+	{0, "debug", NULL, OPT_FLAG, AT(job.debug), "show every system call"},
+	{0, "learn", "FILE", OPT_STRING, AT(job.learn),
+	 "refuse nothing, write the smallest policy that\nwould have sufficed; merges with FILE"},
+	{0, "extends", "NAME|FILE", OPT_STRING, AT(job.extends),
+	 "with --learn: only what that policy lacks"},
+	{'q', "quiet", NULL, OPT_FLAG, AT(job.is_quiet),
+	 "count and report nothing: the kernel refuses alone"},
+	{0, "report", NULL, OPT_FLAG, AT(job.report), "say at the end what was used"},
+	{0, "log", "FILE", OPT_STRING, AT(job.log), "append what happens as JSON lines"},
+	{0, "status-fd", "N", OPT_INT64, AT(job.status_fd), "the same to an open descriptor"},
+	{0, "grace", "TIME", OPT_MS, AT(job.grace_ms), "from INT or TERM to KILL (default: 10s)"},
+	{0, "noop", NULL, OPT_FLAG, AT(is_noop), "only execute the command: no sandbox at all"},
 	{'n', "namespace", "LIST", OPT_STRV, AT(namespaces),
 	 "new namespaces: user, mount, pid, ipc, uts, net,\ncgroup, time, or all"},
 	{0, "uid-map", "INSIDE:OUTSIDE:COUNT", OPT_APPEND, AT(spec.uid_map),
@@ -71,12 +79,6 @@ static int usage_error(const struct err *err)
 {
 	fprintf(stderr, "jail: %s\nTry 'jail --help' for more information.\n", err->msg);
 	return EXIT_USAGE;
-}
-
-static int failure(const struct err *err, int exit_code)
-{
-	fprintf(stderr, "jail: %s\n", err->msg);
-	return exit_code;
 }
 
 static int print_help(void)
@@ -125,56 +127,36 @@ static int dry_run(const struct plan *plan, bool is_json)
 	return fflush(stdout) < 0 ? EXIT_FAILED : 0;
 }
 
-static int end(const struct plan *plan, const struct policy *policy, int wait_status)
+/* Nothing of jail's: as if the command had been started without it. */
+static int run_directly(char **argv)
 {
-	if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGSYS &&
-	    policy->fallback.kind == POLICY_KILL)
-		fprintf(stderr,
-			"jail: %s was killed by the policy %s: it made a system call that is not "
-			"allowed (its number is in the kernel's log)\n",
-			plan->argv[0], policy->name);
-	return proc_exit_code(wait_status);
-}
-
-/* The filter of a policy for this machine; caps are those that the command keeps. */
-static int make_filter(const struct policy *policy, uint64_t caps, uint64_t *cookie,
-		       struct filter *ret, struct err *err)
-{
-	const struct filter_target target = seccomp_target(caps);
-	auto_cleanup(filter_model) model = {0};
-	struct filter_options compile = {.mode = FILTER_PLAIN};
-	struct seccomp_features features;
-	int r = seccomp_probe(&features, err);
-
-	if (r >= 0)
-		r = seccomp_make_cookie(cookie, err);
-	compile.exec_cookie = *cookie;
-	if (r >= 0)
-		r = filter_model_make(policy, &target, &model, err);
-	if (r >= 0)
-		r = filter_compile(&model, &compile, ret, err);
-	return r < 0 ? r : seccomp_check_actions(&features, ret, err);
-}
-
-static int run(struct plan *plan, const struct policy *policy, uint64_t caps)
-{
-	auto_cleanup(filter) filter = {0};
-	int wait_status, exit_code;
-	uint64_t cookie = 0;
 	struct err err = {0};
 
-	if (policy->name && make_filter(policy, caps, &cookie, &filter, &err) < 0)
-		return failure(&err, EXIT_FAILED);
-	if (sandbox_run(plan, policy->name ? &filter : NULL, cookie, &wait_status, &exit_code,
-			&err) < 0)
-		return failure(&err, exit_code);
-	return end(plan, policy, wait_status);
+	execvp(argv[0], argv);
+	err_set(&err, errno, "run %s: %s", argv[0], strerror(errno));
+	return job_failure(&err, errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+}
+
+/* --learn and --debug need a filter, whether or not there is a policy. */
+static int load_policy(struct args *args, struct policy *policy, struct err *err)
+{
+	static const char all[] = "version: 1\ndefault: allow\n";
+
+	if (args->spec.policy && !*args->spec.policy)
+		return err_set(err, EINVAL, "--policy: an empty path");
+	if (args->spec.policy)
+		return policy_load(args->spec.policy, policy, err);
+	if (!args->job.learn && !args->job.debug)
+		return 0;
+	args->spec.policy = args->job.learn ? "--learn" : "--debug";
+	return policy_load_text(args->spec.policy, all, strlen(all), policy, err);
 }
 
 int cmd_run(int argc, char **argv)
 {
 	auto_free char *cwd = getcwd(NULL, 0);
-	auto_cleanup(args) args = {.spec.present_cwd = cwd ? cwd : "/"};
+	auto_cleanup(args) args = {.spec.present_cwd = cwd ? cwd : "/",
+				   .job = {.status_fd = -1, .grace_ms = GRACE_MS}};
 	auto_cleanup(policy) policy = {0};
 	auto_cleanup(plan) plan = {0};
 	struct err err = {0};
@@ -190,16 +172,23 @@ int cmd_run(int argc, char **argv)
 		r = err_set(&err, EINVAL, "no command given");
 	if (r >= 0 && args.is_json && !args.is_dry_run)
 		r = err_set(&err, EINVAL, "--json: only with --dry-run");
+	if (r >= 0)
+		r = job_check(&args.job, args.spec.policy, &err);
 	if (r < 0)
 		return usage_error(&err);
 	args.spec.argv = argv + operands;
-	if (fill_spec(&args, &err) < 0 || plan_make(&args.spec, &plan, &err) < 0)
+	if (args.is_noop)
+		return run_directly(args.spec.argv);
+	if (fill_spec(&args, &err) < 0)
 		return usage_error(&err);
-	if (args.spec.policy && policy_load(args.spec.policy, &policy, &err) < 0)
-		return failure(&err, EXIT_USAGE);
+	if (load_policy(&args, &policy, &err) < 0)
+		return job_failure(&err, EXIT_USAGE);
+	if (plan_make(&args.spec, &plan, &err) < 0)
+		return usage_error(&err);
 	if (args.is_dry_run)
 		return dry_run(&plan, args.is_json);
 	if (!(plan.namespaces & NS_USER) && caps_check_held(args.spec.caps, &err) < 0)
-		return failure(&err, EXIT_FAILED);
-	return run(&plan, &policy, args.spec.caps_are_all ? caps_held() : args.spec.caps);
+		return job_failure(&err, EXIT_FAILED);
+	return job_run(&args.job, &plan, &policy,
+		       args.spec.caps_are_all ? caps_held() : args.spec.caps);
 }

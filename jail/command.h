@@ -18,8 +18,8 @@ int command_find(const char *name, const char *search_path, char *ret, size_t si
 		 struct err *err);
 
 /*
- * execve, with cookie where the filter looks for it (filter_options.exec_cookie). Returns only on
- * failure, a negative errno.
+ * execve, with the cookie that a filter knows it by (compile.h); by its path, since a script's
+ * interpreter opens it again. Returns only on failure, a negative errno.
  */
 int command_exec(const char *path, char *const argv[], char *const envp[], uint64_t cookie,
 		 struct err *err);

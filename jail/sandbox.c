@@ -1,11 +1,13 @@
 #include "jail/sandbox.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,49 +15,48 @@
 #include "jail/apply.h"
 #include "jail/base/cleanup.h"
 #include "jail/base/io.h"
+#include "jail/supervise/offspring.h"
 #include "jail/userns.h"
 
 static const int handled[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
 
+enum { SURVIVORS_MS = 10000, SIGNALS_AT_ONCE = 8, SIGNAL_COUNT = 65 };
+
 struct run {
-	struct plan *plan;
+	const struct sandbox *box;
+	struct sandbox_end *end;
 	struct report *report; /* shared with the children */
 	pid_t pid;	       /* the process that carries the plan on; 0: none left */
+	bool is_between;       /* it is the one that STEP_FORK leaves */
+	bool is_over;
+	int status;    /* its wait status, when it is over; -1: there was no second one */
+	int jail_fd;   /* the socket to the children; -1: its end was seen */
+	int signal_fd; /* handled */
+	bool wants[SIGNAL_COUNT]; /* signals to hand on once the second child is known */
+	int64_t kill_at_ms;	  /* 0: never */
 	sigset_t saved;
 };
 
 /* Leaving scope: whoever is left ends, the mask is as it was. */
 static void run_deinit(struct run *run)
 {
-	if (run->pid > 0) {
+	sigset_t blocked = run->saved;
+
+	if (run->pid > 0)
 		kill(run->pid, SIGKILL);
-		while (waitpid(run->pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	/* stderr may be the pipe that broke */
+	sigaddset(&blocked, SIGPIPE);
+	run->end->has_survivors = !offspring_end(SURVIVORS_MS);
 	if (run->report)
 		munmap(run->report, sizeof(*run->report));
+	if (run->jail_fd >= 0)
+		close(run->jail_fd);
+	if (run->signal_fd >= 0)
+		close(run->signal_fd);
 	prctl(PR_SET_DUMPABLE, 1);
-	sigprocmask(SIG_SETMASK, &run->saved, NULL);
+	sigprocmask(SIG_SETMASK, &blocked, NULL);
 }
 DEFINE_CLEANUP(run, run_deinit)
-
-static int run_init(struct run *run, struct plan *plan, struct err *err)
-{
-	sigset_t all;
-	void *shared;
-
-	run->plan = plan;
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &run->saved);
-	/* ignored, as some parents leave it, it would lose the exit status */
-	signal(SIGCHLD, SIG_DFL);
-	shared = mmap(NULL, sizeof(*run->report), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
-		return err_errno(err, "mmap");
-	run->report = shared;
-	return 0;
-}
 
 static void handled_set(sigset_t *set)
 {
@@ -64,31 +65,69 @@ static void handled_set(sigset_t *set)
 		sigaddset(set, handled[i]);
 }
 
-/* The other signals do what they do: a terminal's stop must stop jail as well. */
-static void wait_for_these_only(const struct run *run)
+static int run_init(struct run *run, struct err *err)
+{
+	sigset_t all, set;
+	void *shared;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &run->saved);
+	/* ignored, as some parents leave it, it would lose the exit status */
+	signal(SIGCHLD, SIG_DFL);
+	handled_set(&set);
+	run->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (run->signal_fd < 0)
+		return err_errno(err, "signalfd");
+	shared = mmap(NULL, sizeof(*run->report), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		return err_errno(err, "mmap");
+	run->report = shared;
+	for (size_t i = 0; i < run->box->plan->n; i++)
+		run->is_between |= run->box->plan->steps[i].op == STEP_FORK;
+	offspring_adopt();
+	return 0;
+}
+
+/*
+ * The other signals do what they do: a terminal's stop must stop jail as well. But a pipe without a
+ * reader must not end the command.
+ */
+static void block_handled(const struct run *run)
 {
 	sigset_t set, blocked = run->saved;
 
 	handled_set(&set);
+	sigaddset(&set, SIGPIPE);
 	sigorset(&blocked, &blocked, &set);
 	sigprocmask(SIG_SETMASK, &blocked, NULL);
 }
 
-static int start(struct run *run, const struct filter *filter, uint64_t exec_cookie, int child_fd,
-		 int jail_fd, struct err *err)
+static int start(struct run *run, struct err *err)
 {
+	const struct sandbox *box = run->box;
 	const char *path = getenv("PATH");
+	auto_close int child_fd = -1;
+	int fds[2], yes = 1;
 	struct apply apply = {
-		.plan = run->plan,
-		.filter = filter,
-		.exec_cookie = exec_cookie,
+		.plan = box->plan,
+		.filter = box->filter,
+		.plain = box->plain,
+		.filter_flags = box->filter_flags,
+		.cookie = box->cookie,
+		.is_supervised = box->supervisor,
 		.report = run->report,
-		.jail_fd = child_fd,
 		.signals = run->saved,
 		.search_path = path ? path : "/usr/local/bin:/usr/bin:/bin",
 		.envp = environ,
 	};
 
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+		return err_errno(err, "socketpair");
+	run->jail_fd = fds[0];
+	child_fd = apply.jail_fd = fds[1];
+	/* who sends the listener is the command: its process id, as seen from here */
+	setsockopt(run->jail_fd, SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes));
 	/* without a pid namespace the command could take hold of us, who are under no filter */
 	prctl(PR_SET_DUMPABLE, 0);
 	run->pid = fork();
@@ -96,10 +135,10 @@ static int start(struct run *run, const struct filter *filter, uint64_t exec_coo
 		return err_errno(err, "fork");
 	if (run->pid == 0) {
 		prctl(PR_SET_DUMPABLE, 1); /* jail has to write the maps below /proc */
-		close(jail_fd);
+		close(run->jail_fd);
 		apply_run(&apply);
 	}
-	wait_for_these_only(run);
+	block_handled(run);
 	return 0;
 }
 
@@ -113,92 +152,216 @@ static int failed(const struct run *run, struct err *err)
 	return err_set(err, copy.code > 0 ? copy.code : EIO, "%s", safe.data ? safe.data : "");
 }
 
-/* The child asks for its maps once it has its user namespace; its end means that it failed. */
-static int serve_maps(const struct run *run, int jail_fd, struct err *err)
-{
-	const struct plan *plan = run->plan;
-	char c;
-	int r;
+/* --- what the children say --- */
 
-	if (!plan->uid_map.len || read(jail_fd, &c, 1) != 1)
-		return 0;
-	r = userns_write_maps(run->pid, plan->uid_map.data, plan->gid_map.data,
-			      plan->deny_setgroups, err);
+/* The child asks for its maps once it has its user namespace. */
+static int serve_maps(const struct run *run, struct err *err)
+{
+	const struct plan *plan = run->box->plan;
+	char c = 'u';
+	int r = userns_write_maps(run->pid, plan->uid_map.data, plan->gid_map.data,
+				  plan->deny_setgroups, err);
+
 	if (r < 0)
 		return r;
-	/* a child that has died meanwhile is no reason to die of SIGPIPE */
-	return send(jail_fd, &c, 1, MSG_NOSIGNAL) == 1 ? 0 : err_errno(err, "answer the child");
+	/* a child that has died meanwhile is no reason to fail: its end says why */
+	send(run->jail_fd, &c, 1, MSG_NOSIGNAL);
+	return 0;
 }
 
-static int wait_for(pid_t pid)
+static int take_message(struct run *run, struct err *err)
 {
-	int status = 0;
+	struct supervisor *s = run->box->supervisor;
+	int listener, r;
+	pid_t sender;
 
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return status;
+	r = notify_receive(run->jail_fd, &listener, &sender);
+	if (r < 0) { /* all have closed it: the command runs, or is over */
+		close(take_fd(run->jail_fd));
+		return 0;
+	}
+	if (listener >= 0 && s && s->notify.fd < 0)
+		return supervisor_start(s, listener, sender, err);
+	if (listener >= 0)
+		close(listener);
+	return r == 'u' ? serve_maps(run, err) : 0;
+}
+
+/* --- signals --- */
+
+static void hand_on(struct run *run, int sig)
+{
+	if (run->is_between)
+		run->wants[sig] = true;
+	else
+		kill(run->pid, sig);
 }
 
 /* With STEP_FORK the first child leaves as soon as it has started the second, which is ours too. */
 static void follow_fork(struct run *run)
 {
-	bool forks = false;
-
-	for (size_t i = 0; i < run->plan->n; i++)
-		forks |= run->plan->steps[i].op == STEP_FORK;
-	if (!forks)
-		return;
-	wait_for(run->pid);
+	run->is_between = false;
 	run->pid = run->report->main_pid;
+	for (int sig = 1; sig < SIGNAL_COUNT && run->pid > 0; sig++)
+		if (run->wants[sig])
+			kill(run->pid, sig);
+	if (run->pid <= 0) {
+		run->is_over = true;
+		run->status = -1;
+	}
+}
+
+static void reap(struct run *run)
+{
+	int status;
+	pid_t pid;
+
+	/* the second child may be the first to end: nobody else is waited for until it is known */
+	while ((pid = waitpid(run->is_between ? run->pid : -1, &status, WNOHANG)) > 0) {
+		if (pid != run->pid)
+			continue;
+		if (run->is_between) {
+			follow_fork(run);
+			continue;
+		}
+		run->is_over = true;
+		run->status = status;
+		run->pid = 0;
+		return;
+	}
+}
+
+static void tell_signal(const struct run *run, int sig)
+{
+	auto_cleanup(buf) object = {0};
+
+	if (!events_are_logged(run->box->events))
+		return;
+	events_begin(&object, "signal");
+	json_add_u64(&object, "signal", (uint64_t)sig);
+	events_end(run->box->events, &object);
 }
 
 /* A terminal's signal reaches the whole foreground group without our help. */
-static int wait_and_forward(pid_t pid)
+static void take_signals(struct run *run)
 {
-	siginfo_t info;
-	sigset_t set;
-	int status, sig;
+	struct signalfd_siginfo infos[SIGNALS_AT_ONCE];
+	ssize_t n = read(run->signal_fd, infos, sizeof(infos));
 
-	handled_set(&set);
-	while (waitpid(pid, &status, WNOHANG) != pid) {
-		sig = sigwaitinfo(&set, &info);
-		if (sig > 0 && sig != SIGCHLD && info.si_code != SI_KERNEL)
-			kill(pid, sig);
+	for (size_t i = 0; n > 0 && i < (size_t)n / sizeof(infos[0]); i++) {
+		int sig = (int)infos[i].ssi_signo;
+
+		if (sig == SIGCHLD || infos[i].ssi_code == SI_KERNEL)
+			continue;
+		tell_signal(run, sig);
+		hand_on(run, sig);
+		if ((sig == SIGINT || sig == SIGTERM) && !run->kill_at_ms)
+			run->kill_at_ms = io_now_ms() + run->box->grace_ms;
 	}
-	return status;
+	reap(run);
 }
 
-int sandbox_run(struct plan *plan, const struct filter *filter, uint64_t exec_cookie,
-		int *wait_status, int *exit_code, struct err *err)
+/* --- the loop --- */
+
+static void kill_when_due(struct run *run)
 {
-	auto_close int jail_fd = -1, child_fd = -1;
-	auto_cleanup(run) run = {0};
-	int r, fds[2], status;
+	if (!run->kill_at_ms || run->end->is_killed_after_grace || io_now_ms() < run->kill_at_ms)
+		return;
+	run->end->is_killed_after_grace = true;
+	tell_signal(run, SIGKILL);
+	hand_on(run, SIGKILL);
+}
+
+static int time_left(const struct run *run)
+{
+	int64_t left;
+
+	if (!run->kill_at_ms || run->end->is_killed_after_grace)
+		return -1;
+	left = run->kill_at_ms - io_now_ms();
+	return left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
+}
+
+static int take_calls(const struct run *run, short events, struct err *err)
+{
+	struct supervisor *s = run->box->supervisor;
+
+	if (events & POLLIN)
+		return supervisor_handle(s, err);
+	if (events) /* nobody is under the filter any more */
+		notify_deinit(&s->notify);
+	return 0;
+}
+
+static int loop(struct run *run, struct err *err)
+{
+	enum { CALLS, SIGNALS, SOCKET, COUNT };
+	struct pollfd fds[COUNT] = {{.events = POLLIN}, {.events = POLLIN}, {.events = POLLIN}};
+	const struct supervisor *s = run->box->supervisor;
+	int r = 0;
+
+	while (!run->is_over && r >= 0) {
+		fds[CALLS].fd = s ? s->notify.fd : -1;
+		fds[SIGNALS].fd = run->signal_fd;
+		fds[SOCKET].fd = run->jail_fd;
+		if (poll(fds, COUNT, time_left(run)) < 0) {
+			r = errno == EINTR ? 0 : err_errno(err, "poll");
+			continue;
+		}
+		if (fds[CALLS].revents)
+			r = take_calls(run, fds[CALLS].revents, err);
+		if (r >= 0 && fds[SOCKET].revents)
+			r = take_message(run, err);
+		if (fds[SIGNALS].revents)
+			take_signals(run);
+		kill_when_due(run);
+	}
+	return r < 0 ? r : 0;
+}
+
+static int ended(const struct run *run, int *exit_code, struct err *err)
+{
+	const struct report *report = run->report;
+	struct sandbox_end *end = run->end;
+
+	if (report->err.code) {
+		*exit_code = report->exit_code;
+		return failed(run, err);
+	}
+	if (run->status == -1)
+		return err_set(err, EIO, "the process that sets the sandbox up was killed");
+	end->wait_status = report->is_over ? report->wait_status : run->status;
+	end->is_unsupervised = report->is_unsupervised;
+	end->is_killed_by_policy = run->box->supervisor && run->box->supervisor->has_killed_command;
+	return 0;
+}
+
+static int run_sandbox(struct run *run, int *exit_code, struct err *err)
+{
+	int r = run_init(run, err);
+
+	if (r >= 0)
+		r = start(run, err);
+	if (r >= 0)
+		r = loop(run, err);
+	return r < 0 ? r : ended(run, exit_code, err);
+}
+
+int sandbox_run(const struct sandbox *sandbox, struct sandbox_end *end, int *exit_code,
+		struct err *err)
+{
+	int64_t start_ms = io_now_ms();
+	int r;
 
 	*exit_code = EXIT_FAILED;
-	r = run_init(&run, plan, err);
-	if (r < 0)
-		return r;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
-		return err_errno(err, "socketpair");
-	jail_fd = fds[0];
-	child_fd = fds[1];
-	r = start(&run, filter, exec_cookie, child_fd, jail_fd, err);
-	if (r < 0)
-		return r;
-	close(take_fd(child_fd));
-	r = serve_maps(&run, jail_fd, err);
-	if (r < 0)
-		return r;
-	follow_fork(&run);
-	status = run.pid > 0 ? wait_and_forward(run.pid) : -1;
-	run.pid = 0;
-	if (run.report->err.code) {
-		*exit_code = run.report->exit_code;
-		return failed(&run, err);
+	*end = (struct sandbox_end){0};
+	{
+		auto_cleanup(run)
+			run = {.box = sandbox, .end = end, .jail_fd = -1, .signal_fd = -1};
+
+		r = run_sandbox(&run, exit_code, err);
 	}
-	if (status == -1)
-		return err_set(err, EIO, "the process that sets the sandbox up was killed");
-	*wait_status = run.report->is_over ? run.report->wait_status : status;
-	return 0;
+	getrusage(RUSAGE_CHILDREN, &end->usage);
+	end->wall_ms = io_now_ms() - start_ms;
+	return r;
 }

@@ -5,19 +5,50 @@
 #define JAIL_SANDBOX_H
 
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
 
 #include "jail/base/err.h"
 #include "jail/filter/compile.h"
 #include "jail/plan.h"
+#include "jail/supervisor.h"
+
+struct sandbox {
+	struct plan *plan;
+	/* for STEP_SECCOMP; made for a supervisor, if there is one */
+	const struct filter *filter;
+	unsigned int filter_flags; /* SECCOMP_FILTER_FLAG_*, with a supervisor */
+	/*
+	 * Instead of filter where the kernel gives no second listener, as in a jail that is
+	 * supervised itself. NULL: that is an error then.
+	 */
+	const struct filter *plain;
+	uint64_t cookie;	       /* of both */
+	struct supervisor *supervisor; /* NULL: the kernel decides alone */
+	struct events *events;
+	int64_t grace_ms; /* from a signal that asks for the end to SIGKILL */
+};
+
+/* How it ended. */
+struct sandbox_end {
+	int wait_status;	    /* the command's */
+	bool is_killed_by_policy;   /* by jail for the policy: then wait_status says SIGKILL */
+	bool is_unsupervised;	    /* plain was loaded */
+	bool is_killed_after_grace; /* it did not end when it was asked to */
+	bool has_survivors;	    /* processes that SIGKILL did not end in time */
+	struct rusage usage;	    /* of all that was waited for */
+	int64_t wall_ms;
+};
 
 /*
- * Carry the plan out in a child, hand INT, TERM, HUP, QUIT, USR1 and USR2 on to it, and wait for
- * the command's end. filter may be NULL when the plan has no STEP_SECCOMP;
- * exec_cookie is the one that it was compiled with. The command dies with
- * the caller. Returns 0 when the command ran: *wait_status is its own; or a negative errno when it
- * did not: *exit_code is what to exit with (125, 126, 127).
+ * Carry the plan out in a child, answer the calls that the filter hands over, and wait for the
+ * command's end; then kill and reap whatever it left behind. INT, TERM, HUP, QUIT, USR1 and USR2
+ * are handed on to the command; after INT or TERM it has grace_ms, but not after one of the
+ * terminal, which a program may well take as input. The command dies with the caller. The caller
+ * stays a child subreaper, and SIGPIPE stays blocked. Returns 0 when the command ran; or a negative
+ * errno when it did not: *exit_code is what to exit with (125, 126, 127).
  */
-int sandbox_run(struct plan *plan, const struct filter *filter, uint64_t exec_cookie,
-		int *wait_status, int *exit_code, struct err *err);
+int sandbox_run(const struct sandbox *sandbox, struct sandbox_end *end, int *exit_code,
+		struct err *err);
 
 #endif

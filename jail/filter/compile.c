@@ -107,7 +107,9 @@ uint32_t filter_value(const struct filter_options *options, enum arch arch, int 
 		return SECCOMP_RET_TRACE;
 	if (options->mode == FILTER_EVERYTHING)
 		return SECCOMP_RET_USER_NOTIF;
-	if (options->mode == FILTER_COUNT &&
+	if (options->mode == FILTER_WATCH && !allows)
+		return SECCOMP_RET_USER_NOTIF;
+	if ((options->mode == FILTER_COUNT || options->mode == FILTER_WATCH) &&
 	    (action->kind == POLICY_ERRNO || action->kind == POLICY_KILL ||
 	     action->kind == POLICY_NOTIFY || (allows && is_jails(options, arch, nr))))
 		return SECCOMP_RET_USER_NOTIF;

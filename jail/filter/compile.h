@@ -16,7 +16,8 @@ enum filter_mode {
 	FILTER_PLAIN, /* nobody: every action is the kernel's; POLICY_NOTIFY is allowed */
 	FILTER_COUNT, /* refusals by errno and by killing the process come to jail, which counts
 			 and carries them out; POLICY_NOTIFY too */
-	FILTER_EVERYTHING, /* every call comes to jail: --learn, --debug */
+	FILTER_WATCH, /* every refusal comes to jail, which makes the call: --watch */
+	FILTER_EVERYTHING, /* every call comes to jail: --learn */
 };
 
 struct filter_options {

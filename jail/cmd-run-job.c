@@ -1,0 +1,353 @@
+/* jail [options] COMMAND: from the plan to the exit code */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "jail/apply.h"
+#include "jail/base/io.h"
+#include "jail/base/proc.h"
+#include "jail/cmd-run.h"
+#include "jail/learn-file.h"
+#include "jail/limits.h"
+#include "jail/sandbox.h"
+#include "jail/seccomp.h"
+
+enum { EXIT_USAGE = 2, MODE_LOG = 0644, TEXT_MAX = 1024, MS_PER_S = 1000, US_PER_MS = 1000 };
+
+/* One run and what it needs. */
+struct job {
+	const struct job_options *options;
+	const struct policy *policy; /* NULL: no filter */
+	struct plan *plan;
+	struct seccomp_features features;
+	struct limits limits;
+	struct filter_model model;
+	struct filter filter, plain;
+	struct refusals *refusals;
+	struct learn *learn;
+	int log_fd;
+	struct events events;
+	struct supervisor supervisor;
+	struct sandbox sandbox;
+	struct sandbox_end end;
+};
+
+static void job_deinit(struct job *job)
+{
+	supervisor_deinit(&job->supervisor);
+	filter_deinit(&job->filter);
+	filter_deinit(&job->plain);
+	filter_model_deinit(&job->model);
+	refusals_destroy(job->refusals);
+	learn_destroy(job->learn);
+	if (job->log_fd >= 0)
+		close(job->log_fd);
+}
+DEFINE_CLEANUP(job, job_deinit)
+
+int job_failure(const struct err *err, int exit_code)
+{
+	fprintf(stderr, "jail: %s\n", err->msg);
+	return exit_code;
+}
+
+int job_check(const struct job_options *o, bool has_policy, struct err *err)
+{
+	if (o->watch && !has_policy)
+		return err_set(err, EINVAL, "--watch: only with --policy");
+	if (o->extends && !o->learn)
+		return err_set(err, EINVAL, "--extends: only with --learn");
+	if (o->watch && o->learn)
+		return err_set(err, EINVAL, "--watch and --learn: one of them");
+	if (o->debug && o->learn)
+		return err_set(err, EINVAL, "--debug and --learn: one of them");
+	if (o->is_quiet && (o->watch || o->debug || o->learn))
+		return err_set(err, EINVAL, "--quiet: not with --watch, --debug or --learn");
+	if (o->grace_ms < 0)
+		return err_set(err, EINVAL, "--grace: a time expected");
+	if (o->status_fd != -1 &&
+	    (o->status_fd < 0 || o->status_fd > INT32_MAX || fcntl((int)o->status_fd, F_GETFD) < 0))
+		return err_set(err, EINVAL, "--status-fd %lld: no such open descriptor",
+			       (long long)o->status_fd);
+	return 0;
+}
+
+/* --- before ----------------------------------------------------------------------------------- */
+
+/* What only a supervisor can do; NULL: nothing of it is asked for. */
+static const char *needs_supervisor(const struct job *job)
+{
+	const struct job_options *o = job->options;
+
+	if (o->learn)
+		return "--learn";
+	if (o->watch)
+		return "--watch";
+	if (o->debug)
+		return "--debug";
+	if (limits_has(&job->limits, LIMIT_EXEC))
+		return "the limit exec";
+	return limits_has(&job->limits, LIMIT_FORK) ? "the limit fork" : NULL;
+}
+
+static enum filter_mode filter_mode_of(const struct job_options *o)
+{
+	if (o->learn)
+		return FILTER_EVERYTHING;
+	return o->watch ? FILTER_WATCH : FILTER_COUNT;
+}
+
+/* The filter for a supervisor, and the one without where that may do as well. */
+static int compile(struct job *job, bool is_supervised, struct err *err)
+{
+	const struct job_options *o = job->options;
+	struct filter_options plain = {.mode = FILTER_PLAIN, .exec_cookie = job->sandbox.cookie};
+	struct filter_options with = {
+		.mode = filter_mode_of(o),
+		.exec_cookie = job->sandbox.cookie,
+		.notify_exec = o->report || limits_has(&job->limits, LIMIT_EXEC),
+		.notify_fork = o->report || limits_has(&job->limits, LIMIT_FORK),
+	};
+	int every[FILTER_CALLS_MAX];
+	int r = 0;
+
+	for (int i = 0; i < FILTER_CALLS_MAX; i++)
+		every[i] = i;
+	if (o->debug) {
+		with.notify_calls = every;
+		with.n_notify_calls = array_len(every);
+	}
+	if (is_supervised) {
+		r = filter_compile(&job->model, &with, &job->filter, err);
+		job->sandbox.filter = &job->filter;
+	}
+	if (r >= 0 && !needs_supervisor(job)) {
+		r = filter_compile(&job->model, &plain, &job->plain, err);
+		if (r >= 0)
+			r = seccomp_check_actions(&job->features, &job->plain, err);
+		*(is_supervised ? &job->sandbox.plain : &job->sandbox.filter) = &job->plain;
+	}
+	return r;
+}
+
+static void prepare_supervisor(struct job *job)
+{
+	const struct job_options *o = job->options;
+	struct supervisor *s = &job->supervisor;
+
+	s->mode = o->learn ? SUPERVISE_LEARN : o->watch ? SUPERVISE_WATCH : SUPERVISE_ENFORCE;
+	s->shows_refused = o->watch || o->debug;
+	s->shows_all = o->debug;
+	s->model = &job->model;
+	s->refusals = job->refusals = refusals_create();
+	s->learn = job->learn = learn_create();
+	s->events = &job->events;
+	s->exec_limit = job->limits.value[LIMIT_EXEC];
+	s->fork_limit = job->limits.value[LIMIT_FORK];
+	job->sandbox.supervisor = s;
+	if (job->features.has[SECCOMP_HAS_KILLABLE])
+		job->sandbox.filter_flags = SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+}
+
+static int prepare_filter(struct job *job, uint64_t caps, struct err *err)
+{
+	const struct filter_target target = seccomp_target(caps);
+	const char *needs = needs_supervisor(job);
+	bool can, is_supervised;
+	int r = seccomp_probe(&job->features, err);
+
+	if (r < 0)
+		return r;
+	if (needs) {
+		r = seccomp_require(&job->features, SECCOMP_HAS_CONTINUE, needs, err);
+		if (r < 0)
+			return r;
+	}
+	can = job->features.has[SECCOMP_HAS_CONTINUE];
+	is_supervised = can && (needs || !job->options->is_quiet);
+	if (is_supervised)
+		prepare_supervisor(job);
+	r = seccomp_make_cookie(&job->sandbox.cookie, err);
+	if (r >= 0)
+		r = filter_model_make(job->policy, &target, &job->model, err);
+	return r < 0 ? r : compile(job, is_supervised, err);
+}
+
+static int open_log(struct job *job, struct err *err)
+{
+	const char *path = job->options->log;
+
+	job->events.status_fd = (int)job->options->status_fd;
+	if (!path)
+		return 0;
+	job->log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, MODE_LOG);
+	if (job->log_fd < 0)
+		return err_errno(err, "--log %s", path);
+	job->events.log_fd = job->log_fd;
+	return 0;
+}
+
+static void log_start(struct job *job)
+{
+	auto_cleanup(buf) object = {0};
+
+	if (!events_are_logged(&job->events))
+		return;
+	events_begin(&object, "start");
+	json_add_u64(&object, "schema", 1);
+	json_add_u64(&object, "pid", (uint64_t)getpid());
+	json_add_key(&object, "command");
+	for (char **arg = job->plan->argv; *arg && object.len < TEXT_MAX; arg++) {
+		buf_adds(&object, arg == job->plan->argv ? "[" : ", ");
+		json_add_string(&object, *arg, strlen(*arg), TEXT_MAX / 4);
+	}
+	buf_adds(&object, "]");
+	json_add_text(&object, "policy", job->policy ? job->policy->name : NULL);
+	events_end(&job->events, &object);
+}
+
+/* --- after ------------------------------------------------------------------------------------ */
+
+static int exit_code_of(const struct job *job)
+{
+	return job->end.is_killed_by_policy ? 128 + SIGSYS : proc_exit_code(job->end.wait_status);
+}
+
+static uint64_t refused(const struct job *job)
+{
+	return job->refusals ? refusals_total(job->refusals) : 0;
+}
+
+static uint64_t ms_of(const struct timeval *time)
+{
+	return (uint64_t)time->tv_sec * MS_PER_S + (uint64_t)time->tv_usec / US_PER_MS;
+}
+
+static void log_exit(struct job *job)
+{
+	const struct rusage *usage = &job->end.usage;
+	auto_cleanup(buf) object = {0};
+
+	if (!events_are_logged(&job->events))
+		return;
+	events_begin(&object, "exit");
+	json_add_u64(&object, "code", (uint64_t)exit_code_of(job));
+	if (WIFSIGNALED(job->end.wait_status))
+		json_add_u64(&object, "signal", (uint64_t)WTERMSIG(job->end.wait_status));
+	json_add_u64(&object, "wall_ms", (uint64_t)job->end.wall_ms);
+	json_add_u64(&object, "user_ms", ms_of(&usage->ru_utime));
+	json_add_u64(&object, "system_ms", ms_of(&usage->ru_stime));
+	json_add_u64(&object, "memory_bytes", (uint64_t)usage->ru_maxrss * 1024);
+	if (job->refusals)
+		refusals_print_json(job->refusals, job->policy, &object);
+	events_end(&job->events, &object);
+}
+
+static void print_killed(const struct job *job, struct buf *out)
+{
+	int status = job->end.wait_status;
+	const char *name = job->plan->argv[0];
+
+	if (job->end.is_killed_by_policy)
+		buf_addf(out,
+			 "jail: %s was killed by the policy %s: it made a system call that is not "
+			 "allowed\n",
+			 name, job->policy->name);
+	else if (job->policy && WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		buf_addf(out,
+			 "jail: %s was killed by SIGSYS, as the policy %s does with a system call "
+			 "that is not allowed (its number is in the kernel's log)\n",
+			 name, job->policy->name);
+	else if (job->end.is_killed_after_grace)
+		buf_addf(out, "jail: %s did not end within %lld ms and was killed\n", name,
+			 (long long)job->options->grace_ms);
+	if (job->end.has_survivors)
+		buf_adds(out, "jail: processes of the command are left that cannot be killed\n");
+}
+
+static void print_report(const struct job *job, struct buf *out)
+{
+	const struct rusage *usage = &job->end.usage;
+	uint64_t user = ms_of(&usage->ru_utime), system = ms_of(&usage->ru_stime);
+	uint64_t wall = (uint64_t)job->end.wall_ms;
+
+	buf_addf(out, "jail: wall %llu.%03llu s, user %llu.%03llu s, system %llu.%03llu s\n",
+		 (unsigned long long)wall / MS_PER_S, (unsigned long long)wall % MS_PER_S,
+		 (unsigned long long)user / MS_PER_S, (unsigned long long)user % MS_PER_S,
+		 (unsigned long long)system / MS_PER_S, (unsigned long long)system % MS_PER_S);
+	buf_addf(out,
+		 "jail: largest process %ld KiB, page faults %ld, read %ld, written %ld blocks\n",
+		 usage->ru_maxrss, usage->ru_majflt, usage->ru_inblock, usage->ru_oublock);
+	if (job->sandbox.supervisor && !job->end.is_unsupervised)
+		buf_addf(out, "jail: started %llu processes and threads, and %llu programs\n",
+			 (unsigned long long)job->supervisor.forks,
+			 (unsigned long long)job->supervisor.execs);
+}
+
+static int finish_learning(struct job *job)
+{
+	const char *path = job->options->learn;
+	auto_cleanup(strv) notes = {0};
+	struct err err = {0};
+	size_t n;
+
+	if (learn_file_write(path, job->options->extends, job->learn, &n, &notes, &err) < 0)
+		return job_failure(&err, EXIT_FAILED);
+	for (size_t i = 0; i < notes.n; i++)
+		fprintf(stderr, "jail: --learn: %s\n", notes.items[i]);
+	if (job->supervisor.other_abi)
+		fprintf(stderr,
+			"jail: --learn: %llu calls by another ABI (32-bit, x32), which no policy "
+			"can allow\n",
+			(unsigned long long)job->supervisor.other_abi);
+	fprintf(stderr, "jail: %s has %zu rules now\n", path, n);
+	return exit_code_of(job);
+}
+
+static int conclude(struct job *job)
+{
+	auto_cleanup(buf) out = {0};
+
+	log_exit(job);
+	if (!job->options->is_quiet)
+		print_killed(job, &out);
+	if (job->options->report)
+		print_report(job, &out);
+	if (job->options->watch && refused(job))
+		buf_adds(&out, "jail: --watch: nothing was refused; without it it would be:\n");
+	if (refused(job) && !job->options->is_quiet)
+		refusals_print(job->refusals, job->policy, &out);
+	fputs(out.data ? out.data : "", stderr);
+	return job->options->learn ? finish_learning(job) : exit_code_of(job);
+}
+
+int job_run(const struct job_options *options, struct plan *plan, const struct policy *policy,
+	    uint64_t caps)
+{
+	auto_cleanup(job) job = {.options = options,
+				 .policy = policy->name ? policy : NULL,
+				 .plan = plan,
+				 .log_fd = -1,
+				 .limits = limits_of(policy->name ? &policy->settings : NULL),
+				 .events = {STDERR_FILENO, -1, -1, false, false, false, 0},
+				 .supervisor.notify.fd = -1};
+	struct err err = {0};
+	int exit_code = EXIT_FAILED;
+
+	job.sandbox.plan = plan;
+	job.sandbox.events = &job.events;
+	job.sandbox.grace_ms = options->grace_ms;
+	if (options->learn && learn_file_check(options->learn, options->extends, &err) < 0)
+		return job_failure(&err, EXIT_USAGE);
+	if ((job.policy && prepare_filter(&job, caps, &err) < 0) || open_log(&job, &err) < 0)
+		return job_failure(&err, EXIT_FAILED);
+	log_start(&job);
+	if (sandbox_run(&job.sandbox, &job.end, &exit_code, &err) < 0)
+		return job_failure(&err, exit_code);
+	return conclude(&job);
+}

@@ -1,0 +1,21 @@
+/*
+ * offspring.h - what a command leaves behind: daemons that forked away, sessions of their own.
+ */
+#ifndef JAIL_SUPERVISE_OFFSPRING_H
+#define JAIL_SUPERVISE_OFFSPRING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Become the parent of every descendant whose own parent ends, so that offspring_end() finds them.
+ */
+void offspring_adopt(void);
+/*
+ * Kill and reap every child, and the children that these leave behind, until there is none. Needs
+ * /proc, unless there is nobody left. SIGCHLD must be blocked. Returns whether all are gone within
+ * timeout_ms (what hangs in the kernel is not).
+ */
+bool offspring_end(int64_t timeout_ms);
+
+#endif

@@ -1,0 +1,231 @@
+#include "jail/supervisor.h"
+
+#include <string.h>
+
+#include "jail/filter/decode.h"
+#include "jail/supervise/procmem.h"
+
+enum { PROGRAM_PRINTED_MAX = 3 * PROGRAM_MAX, X32_BIT = 0x40000000 };
+
+/* One call and what becomes of it. */
+struct call {
+	const struct seccomp_data *data;
+	pid_t thread;
+	uint64_t args[6];
+	struct decision decision;
+	bool is_native, is_refused;
+	bool is_over_limit; /* allowed, but too often */
+	char program[PROGRAM_MAX];
+};
+
+static enum arch arch_of(const struct supervisor *s)
+{
+	return s->model->target.arch;
+}
+
+/* --- limits by count --- */
+
+static void find_numbers(const struct supervisor *s, const char *const *names, int *nrs, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		nrs[i] = syscall_find(names[i])->nr[arch_of(s)];
+}
+
+static bool is_one_of(const int *nrs, size_t n, int nr)
+{
+	for (size_t i = 0; i < n; i++)
+		if (nrs[i] == nr)
+			return true;
+	return false;
+}
+
+static void limit_hit(struct supervisor *s, bool *is_over, const char *name, uint64_t limit)
+{
+	auto_cleanup(buf) object = {0};
+
+	if (*is_over)
+		return;
+	*is_over = true;
+	if (!events_are_logged(s->events))
+		return;
+	events_begin(&object, "limit");
+	json_add_text(&object, "limit", name);
+	json_add_u64(&object, "value", limit);
+	events_end(s->events, &object);
+}
+
+static bool is_within(struct supervisor *s, const char *name, uint64_t limit, uint64_t *count,
+		      bool *is_over)
+{
+	if (*count >= limit) {
+		limit_hit(s, is_over, name, limit);
+		return false;
+	}
+	++*count;
+	return true;
+}
+
+/*
+ * Whether an allowed call may be made. Attempts count: whether an exec will succeed cannot be known
+ * without looking at memory that the program can change.
+ */
+static bool is_within_limits(struct supervisor *s, int nr)
+{
+	if (is_one_of(s->exec_nrs, array_len(s->exec_nrs), nr))
+		return is_within(s, "exec", s->exec_limit, &s->execs, &s->is_exec_over);
+	if (is_one_of(s->fork_nrs, array_len(s->fork_nrs), nr))
+		return is_within(s, "fork", s->fork_limit, &s->forks, &s->is_fork_over);
+	return true;
+}
+
+/* --- texts --- */
+
+static ssize_t read_memory(void *context, uint64_t address, void *to, size_t size)
+{
+	return procmem_read(*(const pid_t *)context, address, to, size);
+}
+
+static void print_call(const struct supervisor *s, struct call *call, struct buf *out)
+{
+	struct call_memory memory = {read_memory, &call->thread};
+
+	if (!call->is_native) {
+		buf_addf(out, "call %d of another ABI", call->data->nr);
+		return;
+	}
+	call_print(out, arch_of(s), call->data->nr, call->args, &memory);
+	if (notify_is_waiting(&s->notify))
+		return;
+	/* that may have been another process of the same id */
+	buf_reset(out);
+	call_print(out, arch_of(s), call->data->nr, call->args, NULL);
+}
+
+static void tell(struct supervisor *s, struct call *call, const char *text)
+{
+	const char *event = "call", *would = "";
+	auto_cleanup(buf) line = {0}, action = {0}, place = {0};
+
+	if (call->is_refused)
+		event = s->mode == SUPERVISE_WATCH ? "watched" : "refused";
+	if (call->is_refused && s->mode == SUPERVISE_WATCH)
+		would = "would be ";
+	if (call->is_over_limit) {
+		buf_adds(&action, "errno EAGAIN");
+		buf_adds(&place, "limits");
+	} else {
+		policy_action_print(&call->decision.action, &action);
+		decision_print_place(&call->decision, &place);
+	}
+	if (s->shows_all || (s->shows_refused && call->is_refused)) {
+		events_add_time(&line);
+		buf_addf(&line, "%d ", call->thread);
+		str_printable(&line, call->program, strlen(call->program), PROGRAM_PRINTED_MAX,
+			      false);
+		buf_addf(&line, " %s → %s%s  %s", text, would, action.data, place.data);
+		events_show(s->events, &line);
+		buf_reset(&line);
+	}
+	if (!events_are_logged(s->events))
+		return;
+	events_begin(&line, event);
+	json_add_u64(&line, "pid", (uint64_t)call->thread);
+	json_add_text(&line, "program", call->program);
+	if (call->is_native)
+		json_add_text(&line, "call", syscall_name(arch_of(s), call->data->nr));
+	json_add_u64(&line, "number", (uint64_t)(uint32_t)call->data->nr);
+	json_add_text(&line, "text", text);
+	json_add_text(&line, "action", action.data);
+	json_add_text(&line, "by", place.data);
+	events_end(s->events, &line);
+}
+
+/* --- one call --- */
+
+/* Returns whether the answer reached the one who waits for it. */
+static bool carry_out(struct supervisor *s, struct call *call)
+{
+	const struct policy_action *action = &call->decision.action;
+	pid_t process;
+
+	if (s->mode == SUPERVISE_WATCH)
+		return notify_continue(&s->notify);
+	if (!call->is_refused) {
+		call->is_over_limit = call->is_native && !is_within_limits(s, call->data->nr);
+		return call->is_over_limit ? notify_refuse(&s->notify, EAGAIN)
+					   : notify_continue(&s->notify);
+	}
+	if (action->kind == POLICY_ERRNO)
+		return notify_refuse(&s->notify, action->error);
+	if (!notify_kill(&s->notify, &process))
+		return false;
+	s->has_killed_command |= process == s->command;
+	return true;
+}
+
+static void decide(struct supervisor *s, struct call *call)
+{
+	auto_cleanup(buf) text = {0};
+	bool is_told, is_reached;
+
+	call->decision = filter_decide(s->model, call->data->arch, call->data->nr, call->args);
+	call->is_refused = !policy_kind_allows(call->decision.action.kind);
+	is_told = s->shows_all || (s->shows_refused && call->is_refused) ||
+		  events_are_logged(s->events);
+	/* looked at before the answer: it may be gone after it */
+	if (is_told || call->is_refused)
+		procmem_program(call->thread, call->program);
+	if (is_told)
+		print_call(s, call, &text);
+	is_reached = carry_out(s, call);
+	if (!is_reached) /* killed or interrupted: in the second case the call will come again */
+		return;
+	if (is_told)
+		tell(s, call, text.data);
+	if (call->is_refused)
+		refusals_add(s->refusals, &call->decision, arch_of(s), call->data->nr, call->args,
+			     call->program);
+}
+
+int supervisor_start(struct supervisor *s, int listener, pid_t command, struct err *err)
+{
+	static const char *const exec[] = {"execve", "execveat"};
+	static const char *const fork[] = {"clone", "clone3", "fork", "vfork"};
+
+	find_numbers(s, exec, s->exec_nrs, array_len(exec));
+	find_numbers(s, fork, s->fork_nrs, array_len(fork));
+	s->command = command;
+	return notify_init(&s->notify, listener, err);
+}
+
+int supervisor_handle(struct supervisor *s, struct err *err)
+{
+	struct call call = {0};
+	int r = notify_next(&s->notify);
+
+	if (r < 0)
+		return err_set(err, -r, "take a call from the filter: %s", strerror(-r));
+	if (r == 0)
+		return 0;
+	call.data = &s->notify.request->data;
+	call.thread = (pid_t)s->notify.request->pid;
+	for (size_t i = 0; i < array_len(call.args); i++)
+		call.args[i] = call.data->args[i];
+	call.is_native = call.data->arch == filter_audit_arch(arch_of(s)) &&
+			 !((uint32_t)call.data->nr & X32_BIT);
+	if (s->mode != SUPERVISE_LEARN) {
+		decide(s, &call);
+		return 0;
+	}
+	notify_continue(&s->notify);
+	if (call.is_native)
+		learn_add(s->learn, arch_of(s), call.data->nr, call.args);
+	else
+		s->other_abi++;
+	return 0;
+}
+
+void supervisor_deinit(struct supervisor *s)
+{
+	notify_deinit(&s->notify);
+}

@@ -1,0 +1,52 @@
+/*
+ * supervisor.h - what is done with the calls that a filter hands to jail.
+ *
+ * A decision looks at registers only, never at the memory of the program, which may change
+ * meanwhile; its text is for people.
+ */
+#ifndef JAIL_SUPERVISOR_H
+#define JAIL_SUPERVISOR_H
+
+#include "jail/filter/learn.h"
+#include "jail/filter/model.h"
+#include "jail/filter/refusals.h"
+#include "jail/supervise/events.h"
+#include "jail/supervise/notify.h"
+
+enum supervisor_mode {
+	SUPERVISE_ENFORCE, /* do what the policy says, and count what is refused */
+	SUPERVISE_WATCH,   /* make every call, show those that would be refused */
+	SUPERVISE_LEARN,   /* make every call, and remember it */
+};
+
+struct supervisor {
+	/* set by the caller, who owns all of them */
+	enum supervisor_mode mode;
+	bool shows_refused, shows_all; /* lines for people */
+	const struct filter_model *model;
+	struct refusals *refusals; /* ENFORCE, WATCH */
+	struct learn *learn;	   /* LEARN */
+	struct events *events;
+	uint64_t exec_limit, fork_limit; /* UINT64_MAX: none */
+
+	/* filled in by supervisor_start() and meanwhile */
+	struct notify notify; /* fd -1: no listener, now or any more */
+	int exec_nrs[2], fork_nrs[4];
+	pid_t command; /* in jail's pid namespace */
+	bool has_killed_command;
+	uint64_t execs, forks; /* calls let through, when the filter hands them over */
+	uint64_t other_abi;    /* LEARN: calls by another ABI, which no policy can allow */
+	bool is_exec_over, is_fork_over; /* a limit was hit */
+};
+
+/*
+ * Take a listener over, whether it succeeds or not. command: the process that sent it. Returns 0 or
+ * a negative errno.
+ */
+int supervisor_start(struct supervisor *s, int listener, pid_t command, struct err *err);
+/* Answer one call; when poll(2) says that there is one. Returns 0, or a negative errno. */
+int supervisor_handle(struct supervisor *s, struct err *err);
+void supervisor_deinit(struct supervisor *s);
+DEFINE_CLEANUP(supervisor, supervisor_deinit)
+
+#endif
