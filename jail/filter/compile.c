@@ -169,8 +169,10 @@ static program_node greater(struct program *program, const struct policy_cond *c
 	same = program_test(program, (struct program_test){low, UINT32_MAX, op, (uint32_t)value},
 			    program_known(program, yes, high, high_value),
 			    program_known(program, no, high, high_value));
-	same = program_test(program, (struct program_test){high, UINT32_MAX, BPF_JEQ, high_value},
-			    same, no);
+	if (high_value) /* no word is below 0 */
+		same = program_test(program,
+				    (struct program_test){high, UINT32_MAX, BPF_JEQ, high_value},
+				    same, no);
 	return program_test(program, (struct program_test){high, UINT32_MAX, BPF_JGT, high_value},
 			    yes, same);
 }

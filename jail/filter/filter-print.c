@@ -8,6 +8,7 @@
 
 #include "jail/base/cleanup.h"
 #include "jail/filter/compile.h"
+#include "jail/policy/call-args.h"
 
 enum { WORD_UNKNOWN = -1, WORD_NONE = -2 }; /* NONE: not reached yet */
 
@@ -135,11 +136,27 @@ static void print_call(enum arch arch, uint32_t nr, struct buf *out)
 		buf_adds(out, name);
 }
 
+/* The constant that the low word of an argument is compared with, when the call is known. */
+static void print_argument(const struct known *known, enum arch arch, uint32_t value,
+			   struct buf *out)
+{
+	uint32_t from_args = (uint32_t)known->word - offsetof(struct seccomp_data, args);
+	const char *name = known->first == known->last && known->first <= INT32_MAX
+				   ? syscall_name(arch, (int)known->first)
+				   : NULL;
+
+	if (!name || from_args % 8)
+		return;
+	constant_print(&call_args(syscall_find(name))[from_args / 8], arch, value, out);
+}
+
 static void print_compared(const struct known *known, enum arch arch, uint32_t value,
 			   struct buf *out)
 {
 	if (known->word == (int)offsetof(struct seccomp_data, nr))
 		print_call(arch, value, out);
+	else if (known->word >= (int)offsetof(struct seccomp_data, args))
+		print_argument(known, arch, value, out);
 	else if (known->word == (int)offsetof(struct seccomp_data, arch))
 		buf_adds(out, value == AUDIT_ARCH_X86_64    ? "x86_64"
 			      : value == AUDIT_ARCH_AARCH64 ? "aarch64"
