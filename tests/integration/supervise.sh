@@ -36,6 +36,8 @@ kill: [symlink, symlinkat]
 notify: [rmdir]
 Y
 printf 'version: 1\ndefault: allow\ntrap: [mkdir, mkdirat]\n' >trap.yml
+printf 'version: 1\ndefault: allow\ndeny: [rmdir]\n' >outer.yml
+python=$(python3 -c 'import sys; print(sys.executable)') # the program, not a script that looks for it
 
 if ! "$jail" --watch -p eperm.yml -- true 2>why; then
 	skip "supervision" "$(head -c 150 why)"
@@ -51,7 +53,7 @@ ok "--status-fd that is not open" says 2 "--status-fd 77: no such open descripto
 ok "refused: the call fails" says 1 "Operation not permitted" "$jail" -p eperm.yml -- mkdir d
 ok "refused: which call, by which rule" says 1 "eperm.yml:4:" "$jail" -p eperm.yml -- mkdir d
 ok "nothing refused: nothing said" test -z "$("$jail" -p eperm.yml -- true 2>&1)"
-ok "--quiet: refused, nothing said" says 1 "mkdir: cannot create directory 'd': Operation not permitted" \
+ok "--quiet: refused, nothing said" says 1 "Operation not permitted" \
 	"$jail" -q -p eperm.yml -- mkdir d
 ok "--quiet says no more than that" test "$("$jail" -q -p eperm.yml -- mkdir d 2>&1 | wc -l)" = 1
 ok "--watch: nothing is refused" exits 0 "$jail" --watch -p eperm.yml -- mkdir watched
@@ -72,8 +74,8 @@ ok "the kernel kills without a supervisor" exits 159 "$jail" -q -p eperm.yml -- 
 ok "--noop: no sandbox" test "$("$jail" --noop -p nowhere.yml -- grep NoNewPrivs /proc/self/status)" = "NoNewPrivs:	0"
 ok "--noop: 127" exits 127 "$jail" --noop -- no-such-command
 ok "a supervised jail in a supervised jail" says 1 "Operation not permitted" \
-	"$jail" -p trap.yml -- "$jail" -p eperm.yml -- mkdir d
-ok "but not with --watch" says 125 "--quiet" "$jail" -p trap.yml -- "$jail" --watch -p eperm.yml -- mkdir d
+	"$jail" -p outer.yml -- "$jail" -p eperm.yml -- mkdir d
+ok "but not with --watch" says 125 "--quiet" "$jail" -p outer.yml -- "$jail" --watch -p eperm.yml -- mkdir d
 ok "--report" says 0 "wall" "$jail" --report -p eperm.yml -- true
 
 # --- logs -----------------------------------------------------------------------------------------
@@ -115,7 +117,7 @@ ok "who ends in time is not killed" ends TERM 0 --grace 20s -- sh -c 'trap "exit
 ok "a terminal's or a parent's HUP does not start the grace time" ends HUP 9 --grace 100ms -- \
 	sh -c 'trap "sleep 0.4; exit 9" HUP; touch ready; while :; do sleep 0.05; done'
 # shellcheck disable=SC2016
-python='import os, time
+daemons='import os, time
 for i in range(3):
     if os.fork() == 0:
         os.setsid()
@@ -126,9 +128,9 @@ for i in range(3):
             os.execlp("sleep", "jail-left-behind", "63.25")
         os._exit(0)
 time.sleep(0.3)'
-ok "what forks away twice is ended" exits 0 timeout 30 "$jail" -p eperm.yml -- python3 -c "$python"
+ok "what forks away twice is ended" exits 0 timeout 30 "$jail" -p eperm.yml -- "$python" -c "$daemons"
 ok "and is gone" gone jail-left-behind
-ok "also without a policy" exits 0 timeout 30 "$jail" -- python3 -c "$python"
+ok "also without a policy" exits 0 timeout 30 "$jail" -- "$python" -c "$daemons"
 ok "also gone" gone jail-left-behind
 ok "dies by a signal while it forks" exits 139 timeout 30 "$jail" -p eperm.yml -- \
 	sh -c 'sleep 64.25 & sleep 64.25 & kill -SEGV $$'
@@ -136,7 +138,7 @@ ok "nothing of it is left" gone '^sleep 64.25'
 
 # --- programs that are hard to run ----------------------------------------------------------------
 ok "closes all its descriptors" exits 4 timeout 20 "$jail" -p eperm.yml -- \
-	python3 -c 'import os; os.closerange(0, 65536)
+	"$python" -c 'import os; os.closerange(0, 65536)
 try: os.mkdir("d")
 except PermissionError: os._exit(4)'
 ok "paths that are no UTF-8" says 1 '→ errno EPERM' timeout 20 "$jail" --debug -p eperm.yml -- mkdir $'d\xff\xfe\x1b[31m'
@@ -144,7 +146,7 @@ ok "no escape reaches the terminal" bash -c "! '$jail' --watch -p eperm.yml -- m
 ok "floods stdout" bash -c "test \$('$jail' -p eperm.yml -- sh -c 'yes | head -c 50000000' | wc -c) = 50000000"
 ok "floods stdout whose reader is gone" exits 141 bash -c "set +o pipefail; '$jail' -p eperm.yml -- yes | head -c 10 >/dev/null; exit \${PIPESTATUS[0]}"
 # threads that are killed while they wait for an answer, thousands of times
-ok "vanishes while it is asked about" exits 0 timeout 30 "$jail" -p eperm.yml -- python3 -c '
+ok "vanishes while it is asked about" exits 0 timeout 30 "$jail" -p eperm.yml -- "$python" -c '
 import os, signal, time
 for i in range(60):
     pid = os.fork()
@@ -155,7 +157,7 @@ for i in range(60):
     time.sleep(0.005)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)'
-ok "is interrupted while it is asked about" exits 0 timeout 30 "$jail" -p eperm.yml -- python3 -c '
+ok "is interrupted while it is asked about" exits 0 timeout 30 "$jail" -p eperm.yml -- "$python" -c '
 import os, signal
 n = 0
 def tick(*_):
@@ -165,8 +167,9 @@ signal.signal(signal.SIGALRM, tick)
 signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
 while n < 300:
     try: os.mkdir("d")
-    except PermissionError: pass'
-ok "many threads at once" exits 0 timeout 30 "$jail" -p eperm.yml -- python3 -c '
+    except (PermissionError, InterruptedError): pass
+signal.setitimer(signal.ITIMER_REAL, 0)'
+ok "many threads at once" exits 0 timeout 30 "$jail" -p eperm.yml -- "$python" -c '
 import os, threading
 def work():
     for i in range(300):
@@ -186,7 +189,7 @@ ok "its name is its own" test "$("$jail" -p eperm.yml -- cat /proc/self/comm)" =
 # --- limits by count ------------------------------------------------------------------------------
 printf 'version: 1\ndefault: allow\nlimits: {fork: 20}\n' >fork.yml
 printf 'version: 1\ndefault: allow\nlimits: {exec: 2}\n' >exec.yml
-ok "forks until the limit" exits 20 timeout 30 "$jail" -p fork.yml -- python3 -c '
+ok "forks until the limit" exits 20 timeout 30 "$jail" -p fork.yml -- "$python" -c '
 import os
 n = 0
 try:
@@ -210,7 +213,7 @@ echo "precious: text" >precious.txt
 ok "--learn leaves alone what is no policy" says 2 "left alone" "$jail" --learn precious.txt -- true
 ok "as it was" test "$(cat precious.txt)" = "precious: text"
 ok "--learn --extends: only the difference" exits 0 "$jail" --learn diff.yml --extends ./before.yml -- ln -s a link2
-ok "the difference" sh -c 'grep -q symlink diff.yml && ! grep -q "mmap" diff.yml'
+ok "the difference" sh -c 'sed "/^frequency/,$ d" diff.yml >d && grep -q symlink d && ! grep -q mmap d'
 
 # --- as an ordinary user --------------------------------------------------------------------------
 ordinary=(setpriv --reuid 65534 --regid 65534 --clear-groups --)
