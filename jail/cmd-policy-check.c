@@ -7,6 +7,8 @@
 #include "jail/filter/lint.h"
 #include "jail/policy/policy-load.h"
 
+enum { LINE_MAX_BYTES = 8000 };
+
 struct args {
 	const char *arch, *kernel;
 	bool is_strict, is_json, is_quiet;
@@ -80,8 +82,47 @@ static void add_text(struct report *report, const struct finding *finding, unsig
 	if (finding->why)
 		buf_addf(&line, ": %s", finding->why);
 	buf_addf(&line, " [%s]", finding_kind_name(finding->kind));
-	str_printable(&report->out, line.data, line.len, 1000, false);
+	str_printable(&report->out, line.data, line.len, LINE_MAX_BYTES, false);
 	buf_adds(&report->out, "\n");
+}
+
+static bool is_alike(const struct finding *a, const struct finding *b)
+{
+	return a->kind == b->kind && a->arches == b->arches && str_eq(a->file, b->file) &&
+	       str_eq(a->text, b->text);
+}
+
+/* Rules that have no effect for the same reason are one line, where the first of them is. */
+static void add_without_effect(struct report *report, const struct findings *findings, size_t first,
+			       unsigned int looked_at)
+{
+	const struct finding *finding = &findings->items[first];
+	unsigned int line_number = finding->at.line;
+	auto_cleanup(buf) line = {0};
+
+	for (size_t i = 0; i < first; i++)
+		if (is_alike(&findings->items[i], finding))
+			return;
+	add_place(&line, finding->file, finding->at);
+	buf_addf(&line, "note: %s", finding->text);
+	add_arches(&line, finding->arches, looked_at);
+	for (size_t i = first; i < findings->n; i++) {
+		const struct finding *other = &findings->items[i];
+
+		if (!is_alike(other, finding))
+			continue;
+		buf_adds(&line, i == first ? ": " : ", ");
+		if (other->at.line != line_number)
+			buf_addf(&line, "line %u: ", other->at.line);
+		line_number = other->at.line;
+		buf_addf(&line, "%s", other->call);
+		if (other->instead)
+			buf_addf(&line, " (%s)", other->instead);
+	}
+	buf_addf(&line, " [%s]", finding_kind_name(finding->kind));
+	str_printable(&report->out, line.data, line.len, LINE_MAX_BYTES, false);
+	buf_adds(&report->out, "\n");
+	report->notes++;
 }
 
 static void json_begin(struct report *report, const char *severity)
@@ -105,6 +146,7 @@ static void add_json(struct report *report, const struct finding *finding)
 		json_add_u64(out, "column", finding->at.column);
 	}
 	json_add_text(out, "call", finding->call);
+	json_add_text(out, "instead", finding->instead);
 	json_add_text(out, "text", finding->text);
 	json_add_text(out, "why", finding->why);
 	json_add_key(out, "arches");
@@ -132,10 +174,6 @@ static void add_error(struct report *report, const char *file, const struct err 
 	buf_adds(&report->out, "\n");
 }
 
-/*
- * Notes of the same list that say the same of many calls are one line: "20 calls: no such call,
- * and none stands for it (on arm64): arch_prctl, …".
- */
 static void check_file(struct report *report, const char *file, const struct lint_options *what)
 {
 	const unsigned int looked_at = what->arches ? what->arches : (1U << ARCH_COUNT) - 1;
@@ -153,6 +191,10 @@ static void check_file(struct report *report, const char *file, const struct lin
 
 		if (finding->is_note && report->args->is_quiet)
 			continue;
+		if (finding->kind == FINDING_NO_EFFECT && !report->args->is_json) {
+			add_without_effect(report, &findings, i, looked_at);
+			continue;
+		}
 		(*(finding->is_note ? &report->notes : &report->warnings))++;
 		if (report->args->is_json)
 			add_json(report, finding);

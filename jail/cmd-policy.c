@@ -14,6 +14,7 @@ static const struct verb {
 	const char *help;
 } verbs[] = {
 	{"check", cmd_policy_check, "mistakes, rules without effect, dangerous allowances"},
+	{"explain", cmd_policy_explain, "what happens to a call, and the rule that says so"},
 	{"test", cmd_policy_test, "hold tables of calls and expected actions against a policy"},
 	{"compile", cmd_policy_compile, "the filter as text, bytes or C, and what it costs"},
 };

@@ -36,6 +36,26 @@ say(struct lint *lint, enum finding_kind kind, bool is_note, const struct policy
 						 .text = take_ptr(text.data)});
 }
 
+static void __attribute__((format(printf, 5, 6)))
+say_no_effect(struct lint *lint, const struct policy_rule *rule, unsigned int arches,
+	      const char *instead, const char *fmt, ...)
+{
+	auto_cleanup(buf) text = {0};
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vaddf(&text, fmt, ap);
+	va_end(ap);
+	findings_add(lint->ret, (struct finding){.kind = FINDING_NO_EFFECT,
+						 .is_note = true,
+						 .file = lint->policy->name,
+						 .at = rule->at,
+						 .arches = arches,
+						 .call = rule->call->name,
+						 .instead = instead,
+						 .text = take_ptr(text.data)});
+}
+
 /* The architectures that a rule is for, among those that are looked at. */
 static unsigned int rule_arches(const struct lint *lint, const struct policy_rule *rule)
 {
@@ -164,11 +184,10 @@ static bool check_when(struct lint *lint, const struct policy_rule *rule)
 		return false;
 	}
 	if (when->never)
-		say(lint, FINDING_NO_EFFECT, true, rule, 0,
-		    "%s: only for architectures that jail does not run on", rule->call->name);
+		say_no_effect(lint, rule, 0, NULL,
+			      "only for architectures that jail does not run on");
 	if (lint->options->has_kernel && !kver_in_range(&lint->options->kernel, &when->kernel))
-		say(lint, FINDING_NO_EFFECT, true, rule, 0, "%s: only on kernels %s",
-		    rule->call->name, range.data);
+		say_no_effect(lint, rule, 0, NULL, "only on kernels %s", range.data);
 	return true;
 }
 
@@ -177,31 +196,24 @@ static void check_kernel(struct lint *lint, const struct policy_rule *rule)
 	const struct kver *since = &rule->call->since;
 
 	if (lint->options->has_kernel && kver_compare(since, &lint->options->kernel) > 0)
-		say(lint, FINDING_NO_EFFECT, true, rule, 0, "%s: only since kernel %u.%u",
-		    rule->call->name, since->part[0], since->part[1]);
+		say_no_effect(lint, rule, 0, NULL, "only since kernel %u.%u", since->part[0],
+			      since->part[1]);
 }
 
 static void check_arch(struct lint *lint, const struct policy_rule *rule, enum arch arch)
 {
 	const struct call_equivalent *instead = call_equivalent(rule->call, arch);
-	const char *call = rule->call->name;
+	const char *text = "no such call, and none stands for it";
 
 	if (rule->call->nr[arch] >= 0 || !(rule_arches(lint, rule) & 1U << arch))
 		return;
-	if (!instead)
-		say(lint, FINDING_NO_EFFECT, true, rule, 1U << arch,
-		    "%s: no such call, and none stands for it", call);
-	else if (!policy_kind_allows(rule->action.kind))
-		say(lint, FINDING_NO_EFFECT, true, rule, 1U << arch,
-		    "%s: no such call; a refusal does not become one of %s", call,
-		    instead->instead);
-	else if (rule->n_conds)
-		say(lint, FINDING_NO_EFFECT, true, rule, 1U << arch,
-		    "%s: no such call; with conditions, it does not become %s", call,
-		    instead->instead);
-	else
-		say(lint, FINDING_NO_EFFECT, true, rule, 1U << arch, "%s: %s stands for it%s", call,
-		    instead->instead, instead->mask ? ", with the same meaning only" : "");
+	if (instead && !policy_kind_allows(rule->action.kind))
+		text = "no such call, and its refusal is none of what stands for it";
+	else if (instead && rule->n_conds)
+		text = "no such call, and with conditions it is not handed to what stands for it";
+	else if (instead)
+		text = "no such call; another stands for it";
+	say_no_effect(lint, rule, 1U << arch, instead ? instead->instead : NULL, "%s", text);
 }
 
 /* --- rules against each other ----------------------------------------------------------------- */

@@ -33,7 +33,8 @@ void findings_add(struct findings *findings, struct finding finding)
 		struct finding *other = &findings->items[i];
 
 		if (other->kind == finding.kind && other->at.line == finding.at.line &&
-		    other->at.column == finding.at.column && str_eq(other->file, finding.file) &&
+		    other->at.column == finding.at.column && other->call == finding.call &&
+		    other->instead == finding.instead && str_eq(other->file, finding.file) &&
 		    str_eq(other->text, finding.text)) {
 			other->arches |= finding.arches;
 			free(finding.text);
@@ -91,7 +92,8 @@ static int compare(const void *va, const void *vb)
 		return a->at.column < b->at.column ? -1 : 1;
 	if (a->is_note != b->is_note)
 		return a->is_note ? 1 : -1;
-	return strcmp(a->text, b->text);
+	r = strcmp(a->text, b->text);
+	return r || !a->call || !b->call ? r : strcmp(a->call, b->call);
 }
 
 void policy_lint(const struct policy *policy, const struct lint_options *options,

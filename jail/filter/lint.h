@@ -27,7 +27,8 @@ struct finding {
 	struct policy_pos at; /* line 0: the file as a whole */
 	unsigned int arches;  /* bits 1 << enum arch; 0: it is not about architectures */
 	const char *call;     /* NULL: not about one */
-	char *text;	      /* owned: what */
+	const char *instead;  /* what stands for the call where it is not; NULL */
+	char *text;	      /* owned: what; FINDING_NO_EFFECT: without the call's name */
 	const char *why;      /* static: what follows from it; NULL when text says all */
 };
 

@@ -266,6 +266,8 @@ static void print_table(const struct entry *const *entries, size_t n, struct buf
 	for (size_t i = 0; i < n; i++) {
 		auto_cleanup(buf) text = {0};
 
+		if (is_done_without(entries[i]))
+			continue;
 		print_call(entries[i], &text);
 		if (text.len > width)
 			width = text.len < CALL_COLUMN_MAX ? text.len : CALL_COLUMN_MAX;

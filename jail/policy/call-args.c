@@ -194,6 +194,29 @@ static const struct constant *name_value(const struct arg_def *arg, enum arch ar
 	return best;
 }
 
+/* Flags in the order of their values, those of the first prefix first; the rest as a number. */
+static void print_flags(const struct arg_def *arg, enum arch arch, uint64_t value, struct buf *out)
+{
+	const struct constant *flags[64], *c;
+	size_t n = 0;
+
+	while ((c = name_value(arg, arch, value, true))) {
+		int prefix = prefix_of(c->name, arg->constants);
+		size_t at = n++;
+
+		for (; at && prefix_of(flags[at - 1]->name, arg->constants) == prefix &&
+		       flags[at - 1]->value[arch] > c->value[arch];
+		     at--)
+			flags[at] = flags[at - 1];
+		flags[at] = c;
+		value &= ~c->value[arch];
+	}
+	for (size_t i = 0; i < n; i++)
+		buf_addf(out, "%s%s", out->len ? "|" : "", flags[i]->name);
+	if (value && out->len)
+		buf_addf(out, "|%#llx", (unsigned long long)value);
+}
+
 bool constant_print(const struct arg_def *arg, enum arch arch, uint64_t value, struct buf *out)
 {
 	auto_cleanup(buf) text = {0};
@@ -207,18 +230,10 @@ bool constant_print(const struct arg_def *arg, enum arch arch, uint64_t value, s
 	/* the one flag that is zero is said with others too: people look for it */
 	is_read_only = str_eq(arg->constants, "O_") && !(value & 3);
 	c = is_read_only && value ? NULL : name_value(arg, arch, value, false);
-	if (!c && arg->are_flags) {
-		if (is_read_only)
-			buf_adds(&text, "O_RDONLY");
-		while ((c = name_value(arg, arch, value, true))) {
-			buf_addf(&text, "%s%s", text.len ? "|" : "", c->name);
-			value &= ~c->value[arch];
-		}
-		if (value && text.len)
-			buf_addf(&text, "|%#llx", (unsigned long long)value);
-	} else if (c) {
-		buf_adds(&text, c->name);
-	}
+	if (c || is_read_only)
+		buf_adds(&text, c ? c->name : "O_RDONLY");
+	if (!c && arg->are_flags)
+		print_flags(arg, arch, value, &text);
 	if (!text.len)
 		return false;
 	buf_add(out, text.data, text.len);

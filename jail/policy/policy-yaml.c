@@ -308,6 +308,11 @@ static int parse_policy(const struct yaml *y, struct policy *policy, struct err 
 		if (node)
 			r = policy_yaml_rules(y, node, i, &always, policy, err);
 	}
+	node = yaml_get(&y->root, "allow");
+	if (node) {
+		policy->allow_at = policy_yaml_pos(node);
+		policy->allow_is_flow = node->is_flow;
+	}
 	node = yaml_get(&y->root, "when");
 	if (r == 0 && node)
 		r = parse_when(y, node, policy, err);

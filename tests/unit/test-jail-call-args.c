@@ -185,10 +185,10 @@ static void print(void **state)
 		const char *want; /* NULL: false */
 	} table[] = {
 		{"openat", 2, ARCH_AMD64, 02000000, "O_RDONLY|O_CLOEXEC"},
-		{"openat", 2, ARCH_AMD64, 02200000, "O_RDONLY|O_CLOEXEC|O_DIRECTORY"},
-		{"openat", 2, ARCH_ARM64, 02040000, "O_RDONLY|O_CLOEXEC|O_DIRECTORY"},
+		{"openat", 2, ARCH_AMD64, 02200000, "O_RDONLY|O_DIRECTORY|O_CLOEXEC"},
+		{"openat", 2, ARCH_ARM64, 02040000, "O_RDONLY|O_DIRECTORY|O_CLOEXEC"},
 		{"openat", 2, ARCH_AMD64, 0, "O_RDONLY"},
-		{"openat", 2, ARCH_AMD64, 01101, "O_CREAT|O_TRUNC|O_WRONLY"},
+		{"openat", 2, ARCH_AMD64, 01101, "O_WRONLY|O_CREAT|O_TRUNC"},
 		{"openat", 2, ARCH_AMD64, 04010000, "O_RDONLY|O_SYNC"},
 		{"openat", 0, ARCH_AMD64, 0xffffff9c, "AT_FDCWD"},
 		{"openat", 0, ARCH_AMD64, -100, "AT_FDCWD"},
@@ -198,11 +198,11 @@ static void print(void **state)
 		{"socket", 0, ARCH_AMD64, 16, "AF_NETLINK"},
 		{"socket", 0, ARCH_AMD64, 4000, NULL},
 		{"socket", 0, ARCH_AMD64, 0x700000001, "AF_UNIX"}, /* the kernel takes an int */
-		{"socket", 1, ARCH_AMD64, 02004001, "SOCK_CLOEXEC|SOCK_NONBLOCK|SOCK_STREAM"},
+		{"socket", 1, ARCH_AMD64, 02004001, "SOCK_STREAM|SOCK_NONBLOCK|SOCK_CLOEXEC"},
 		{"socket", 1, ARCH_AMD64, 5, "SOCK_SEQPACKET"},
 		{"mmap", 2, ARCH_AMD64, 0, "PROT_NONE"},
 		{"mmap", 2, ARCH_AMD64, 3, "PROT_READ|PROT_WRITE"},
-		{"mmap", 3, ARCH_AMD64, 0x22, "MAP_ANONYMOUS|MAP_PRIVATE"},
+		{"mmap", 3, ARCH_AMD64, 0x22, "MAP_PRIVATE|MAP_ANONYMOUS"},
 		{"mmap", 3, ARCH_AMD64, 1, "MAP_SHARED"},
 		{"clone", 0, ARCH_AMD64, 0x1200011,
 		 "CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD"},
