@@ -13,9 +13,10 @@
 /* The question, and what it comes to on this machine. */
 struct answer {
 	const struct filter_model *model;
-	const struct explain_query *query;
-	const struct syscall_def
-		*call;		  /* that is made: perhaps what stands for the one asked for */
+	/* the call that is made: perhaps what stands for the one asked for */
+	const struct syscall_def *call;
+	uint64_t args[6];
+	unsigned int given;	  /* bits 1 << argument */
 	int nr;			  /* -1: there is none */
 	bool depends;		  /* on arguments that are not given */
 	struct decision decision; /* unless it depends */
@@ -29,9 +30,18 @@ static const struct filter_call *rules_of(const struct answer *a)
 static bool needs_more(const struct answer *a, const struct filter_rule *rule)
 {
 	for (size_t i = 0; i < rule->n_conds; i++)
-		if (!(a->query->given & 1U << rule->conds[i].arg))
+		if (!(a->given & 1U << rule->conds[i].arg))
 			return true;
 	return false;
+}
+
+/* What stands for a call has other arguments: those of the query say nothing about it. */
+static void use_equivalent(struct answer *a, const struct call_equivalent *instead)
+{
+	a->call = syscall_find(instead->instead);
+	memset(a->args, 0, sizeof(a->args));
+	a->given = instead->mask ? 1U << instead->arg : 0;
+	a->args[instead->arg] = instead->value;
 }
 
 static struct answer answer_make(const struct filter_model *model,
@@ -39,22 +49,20 @@ static struct answer answer_make(const struct filter_model *model,
 {
 	const enum arch arch = model->target.arch;
 	const struct call_equivalent *instead = call_equivalent(query->call, arch);
-	struct answer a = {.model = model, .query = query, .call = query->call};
+	struct answer a = {.model = model, .call = query->call, .given = query->given};
 
+	memcpy(a.args, query->args, sizeof(a.args));
 	if (a.call->nr[arch] < 0 && instead)
-		a.call = syscall_find(instead->instead);
+		use_equivalent(&a, instead);
 	a.nr = a.call->nr[arch];
 	if (a.nr < 0)
 		return a;
-	for (size_t i = 0; i < rules_of(&a)->n; i++)
-		a.depends |= needs_more(&a, &rules_of(&a)->rules[i]);
-	a.decision = filter_decide(model, filter_audit_arch(arch), a.nr, query->args);
-	/* a rule that has all it needs and comes before any that does not */
-	for (size_t i = 0; a.depends && i < rules_of(&a)->n; i++) {
-		if (needs_more(&a, &rules_of(&a)->rules[i]))
-			break;
+	a.decision = filter_decide(model, filter_audit_arch(arch), a.nr, a.args);
+	/* a rule that has all it needs decides, unless one before it lacks something */
+	for (size_t i = 0; i < rules_of(&a)->n && !a.depends; i++) {
+		a.depends = needs_more(&a, &rules_of(&a)->rules[i]);
 		if (rules_of(&a)->rules[i].rule == a.decision.rule)
-			a.depends = false;
+			break;
 	}
 	return a;
 }
@@ -112,7 +120,7 @@ static bool print_failing(const struct answer *a, const struct policy_rule *rule
 		const struct policy_cond *cond = &rule->conds[i];
 		const char *name = call_args(rule->call)[cond->arg].name;
 
-		if (filter_cond_holds(cond, arch, a->query->args))
+		if (filter_cond_holds(cond, arch, a->args))
 			continue;
 		if (name)
 			buf_addf(out, "its condition on %s does not hold", name);
@@ -121,6 +129,23 @@ static bool print_failing(const struct answer *a, const struct policy_rule *rule
 		return true;
 	}
 	return false;
+}
+
+/* The rule that takes this one's calls: the one that decides, or the last that is tried. */
+static void print_winner(const struct answer *a, const struct policy *policy,
+			 const struct policy_rule *rule, struct buf *out)
+{
+	const struct filter_call *rules = rules_of(a);
+	enum policy_kind kind = a->decision.action.kind;
+	const struct policy *from = a->decision.policy;
+
+	if (a->depends) {
+		kind = rules->rules[rules->n - 1].action.kind;
+		from = rules->rules[rules->n - 1].policy;
+	}
+	buf_adds(out, from != policy		 ? "the one above is in a nearer file"
+		      : kind > rule->action.kind ? "the one above is stricter"
+						 : "the one above comes first");
 }
 
 /* Why a rule does not decide. */
@@ -145,12 +170,8 @@ static void print_reason(const struct answer *a, const struct policy *policy,
 	} else if (rule->call != a->call &&
 		   (rule->n_conds || !policy_kind_allows(rule->action.kind))) {
 		buf_adds(out, "only an allowance without conditions is for what stands for a call");
-	} else if (!print_failing(a, rule, out)) {
-		buf_addf(out, "%s",
-			 a->decision.policy != policy ? "the one above is in a nearer file"
-			 : a->decision.action.kind > rule->action.kind
-				 ? "the one above is stricter"
-				 : "the one above comes first");
+	} else if (a->depends || !print_failing(a, rule, out)) {
+		print_winner(a, policy, rule, out);
 	}
 }
 
@@ -204,10 +225,10 @@ static const char *outcome(enum policy_kind kind)
 		[POLICY_ALLOW] = "the call is made",
 		[POLICY_LOG] = "the call is made, and the kernel logs it",
 		[POLICY_NOTIFY] = "the call is made once jail has seen it",
-		[POLICY_ERRNO] = "-1, and errno is",
-		[POLICY_TRAP] = "SIGSYS, which it may handle",
-		[POLICY_KILL_THREAD] = "its thread dies by SIGSYS",
-		[POLICY_KILL] = "it dies by SIGSYS",
+		[POLICY_ERRNO] = "it returns -1, errno",
+		[POLICY_TRAP] = "SIGSYS, which the program may handle",
+		[POLICY_KILL_THREAD] = "the thread dies by SIGSYS",
+		[POLICY_KILL] = "the process dies by SIGSYS",
 	};
 
 	return texts[kind];
@@ -229,7 +250,7 @@ static void print_decision(const struct answer *a, struct buf *out)
 		print_rule(a->decision.policy, a->decision.rule, out);
 	else
 		print_otherwise(a, out);
-	buf_addf(out, "\n  gives %s", outcome(action->kind));
+	buf_addf(out, "\n  so    %s", outcome(action->kind));
 	if (action->kind == POLICY_ERRNO)
 		buf_addf(out, " %s: %s",
 			 strerrorname_np(action->error) ? strerrorname_np(action->error) : "?",
@@ -261,6 +282,7 @@ static void print_family(const struct answer *a, struct buf *out)
 	const char *const *members = family_calls(family);
 	const enum arch arch = a->model->target.arch;
 	const uint64_t none[6] = {0};
+	unsigned int n = 0;
 
 	if (!members)
 		return;
@@ -272,9 +294,8 @@ static void print_family(const struct answer *a, struct buf *out)
 		if (!call || call == a->call || call->nr[arch] < 0)
 			continue;
 		how = filter_decide(a->model, filter_audit_arch(arch), call->nr[arch], none);
-		buf_addf(out, " %s (", *members);
+		buf_addf(out, "%s%s: ", n++ ? ", " : " ", *members);
 		policy_action_print(&how.action, out);
-		buf_adds(out, ")");
 	}
 	buf_adds(out, "\n");
 }
@@ -286,28 +307,28 @@ static void print_call(const struct answer *a, struct buf *out)
 
 	buf_adds(out, a->call->name);
 	for (unsigned int i = 0; i < 6; i++)
-		if (a->query->given & 1U << i)
+		if (a->given & 1U << i)
 			last = i + 1;
 	for (unsigned int i = 0; i < last; i++) {
 		buf_adds(out, i ? ", " : "(");
-		if (!(a->query->given & 1U << i))
+		if (!(a->given & 1U << i))
 			buf_adds(out, "_");
-		else if (!constant_print(&args[i], a->model->target.arch, a->query->args[i], out))
-			buf_addf(out, a->query->args[i] < 4096 ? "%llu" : "0x%llx",
-				 (unsigned long long)a->query->args[i]);
+		else if (!constant_print(&args[i], a->model->target.arch, a->args[i], out))
+			buf_addf(out, a->args[i] < 4096 ? "%llu" : "0x%llx",
+				 (unsigned long long)a->args[i]);
 	}
 	if (last)
 		buf_adds(out, ")");
 }
 
-static void print_header(const struct answer *a, struct buf *out)
+static void print_header(const struct answer *a, const struct syscall_def *asked, struct buf *out)
 {
 	const struct filter_target *target = &a->model->target;
 	const char *arch = arch_name(target->arch);
 
-	if (a->call != a->query->call)
-		buf_addf(out, "%s: %s has no such call; %s stands for it\n", a->query->call->name,
-			 arch, a->call->name);
+	if (a->call != asked)
+		buf_addf(out, "%s: %s has no such call; %s stands for it\n", asked->name, arch,
+			 a->call->name);
 	print_call(a, out);
 	buf_addf(out, " on %s, Linux %u.%u: ", arch, target->kernel.part[0],
 		 target->kernel.part[1]);
@@ -324,7 +345,7 @@ void explain_print(const struct filter_model *model, const struct explain_query 
 			 query->call->name, arch_name(model->target.arch));
 		return;
 	}
-	print_header(&a, out);
+	print_header(&a, query->call, out);
 	if (a.depends) {
 		buf_adds(out, "the first of these that matches its arguments\n");
 		print_candidates(&a, out);

@@ -179,7 +179,8 @@ static const struct constant *name_value(const struct arg_def *arg, enum arch ar
 		int bits = __builtin_popcountll(v);
 		int prefix;
 
-		if (is_part ? !v || (v & ~value) : v != value)
+		/* CLONE_CLEAR_SIGHAND has only high bits: of an int it is none, and not 0 */
+		if ((is_part ? !v || (v & ~value) : v != value) || (!v && constants[i].value[arch]))
 			continue;
 		prefix = prefix_of(constants[i].name, arg->constants);
 		if (!prefix ||
