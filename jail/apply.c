@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "jail/apply-limits.h"
 #include "jail/base/proc.h"
 #include "jail/caps.h"
 #include "jail/command.h"
@@ -31,6 +32,8 @@ enum { SOCKET_FD = STDERR_FILENO + 1 };
 struct state {
 	struct apply *apply;
 	int root_fd;		   /* of the root to be, at first the present one; -1: none */
+	int ruleset;		   /* Landlock's; -1: none */
+	bool is_restricted;	   /* by Landlock */
 	const struct step *failed; /* when it is not the step being applied that failed */
 };
 
@@ -185,7 +188,13 @@ static int run_command(const struct state *state, const struct step *filter, str
 			fail_at(a, filter, err);
 	}
 	a->report->exit_code = EXIT_NOT_EXECUTABLE;
-	return command_exec(path, a->plan->argv, a->envp, a->cookie, err);
+	r = command_exec(path, a->plan->argv, a->envp, a->cookie, err);
+	if (r == -EACCES && state->is_restricted)
+		err_set(err, EACCES,
+			"%s: is it in 'execute' of the policy's paths, with its interpreter and "
+			"loader?",
+			strerror(EACCES));
+	return r;
 }
 
 /* --- mounts --- */
@@ -332,6 +341,16 @@ static int apply_step(struct state *state, struct step *s, struct err *err)
 		return set_no_new_privs(err);
 	case STEP_CAPS:
 		return caps_apply(s->value, s->data != NULL, err);
+	case STEP_CGROUP:
+	case STEP_PROCESSES:
+	case STEP_OUTPUT:
+	case STEP_RLIMIT:
+	case STEP_LANDLOCK:
+	case STEP_LANDLOCK_PATH:
+	case STEP_LANDLOCK_PORT:
+	case STEP_RESTRICT:
+		state->is_restricted |= s->op == STEP_RESTRICT && state->ruleset >= 0;
+		return apply_limit(state->apply->resources, s, &state->ruleset, err);
 	case STEP_SECCOMP: /* loaded by STEP_EXEC, after everything else that it does */
 		return 0;
 	case STEP_EXEC:
@@ -343,7 +362,7 @@ static int apply_step(struct state *state, struct step *s, struct err *err)
 
 void apply_run(struct apply *apply)
 {
-	struct state state = {apply, -1, NULL};
+	struct state state = {.apply = apply, .root_fd = -1, .ruleset = -1};
 	struct step *s = apply->plan->steps;
 	struct err err = {0};
 

@@ -10,6 +10,7 @@
 #include "jail/base/err.h"
 #include "jail/filter/compile.h"
 #include "jail/plan.h"
+#include "jail/resources.h"
 
 enum { EXIT_FAILED = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
@@ -33,7 +34,8 @@ struct apply {
 	const struct filter *filter, *plain;
 	unsigned int filter_flags;
 	uint64_t cookie;
-	bool is_supervised; /* the filter's listener is sent to jail */
+	bool is_supervised;		   /* the filter's listener is sent to jail */
+	const struct resources *resources; /* NULL: no limits */
 	struct report *report;
 	/*
 	 * A socket to jail: after a user namespace was created a byte is sent, and one comes back

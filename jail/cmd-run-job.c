@@ -26,6 +26,7 @@ struct job {
 	struct plan *plan;
 	struct seccomp_features features;
 	struct limits limits;
+	struct resources resources;
 	struct filter_model model;
 	struct filter filter, plain;
 	struct refusals *refusals;
@@ -40,6 +41,7 @@ struct job {
 static void job_deinit(struct job *job)
 {
 	supervisor_deinit(&job->supervisor);
+	resources_deinit(&job->resources);
 	filter_deinit(&job->filter);
 	filter_deinit(&job->plain);
 	filter_model_deinit(&job->model);
@@ -178,6 +180,20 @@ static int prepare_filter(struct job *job, uint64_t caps, struct err *err)
 	return r < 0 ? r : compile(job, is_supervised, err);
 }
 
+/* A cgroup for limits, or for --report; what is not to be had is said once. */
+static int prepare_resources(struct job *job, struct err *err)
+{
+	const struct policy *limited_by =
+		job->options->watch || job->options->learn ? NULL : job->policy;
+	auto_cleanup(strv) notes = {0};
+	int r = resources_prepare(limited_by, job->options->report, &job->resources, &notes, err);
+
+	for (size_t i = 0; i < notes.n && !job->options->is_quiet; i++)
+		fprintf(stderr, "jail: %s\n", notes.items[i]);
+	job->sandbox.resources = &job->resources;
+	return r;
+}
+
 static int open_log(struct job *job, struct err *err)
 {
 	const char *path = job->options->log;
@@ -270,6 +286,34 @@ static void print_killed(const struct job *job, struct buf *out)
 		buf_adds(out, "jail: processes of the command are left that cannot be killed\n");
 }
 
+static void print_limits(struct job *job, struct buf *out)
+{
+	auto_cleanup(strv) lines = {0};
+
+	resources_finish(&job->resources, job->end.wait_status, &lines);
+	if (job->supervisor.is_exec_over)
+		resources_say(&job->resources, LIMIT_EXEC, "the execs after it were refused",
+			      &lines);
+	if (job->supervisor.is_fork_over)
+		resources_say(&job->resources, LIMIT_FORK, "what it would start after it was not",
+			      &lines);
+	for (size_t i = 0; i < lines.n; i++)
+		buf_addf(out, "jail: %s\n", lines.items[i]);
+}
+
+/* Of a cgroup: what the kernel does not say is left out. */
+static void print_usage(const struct job *job, struct buf *out)
+{
+	struct cgroup_usage usage = cgroup_usage(&job->resources.cgroup);
+
+	if (usage.memory_peak != UINT64_MAX)
+		buf_addf(out, "jail: most memory at once %llu KiB\n",
+			 (unsigned long long)usage.memory_peak / 1024);
+	if (usage.pids_peak != UINT64_MAX)
+		buf_addf(out, "jail: most processes and threads at once %llu\n",
+			 (unsigned long long)usage.pids_peak);
+}
+
 static void print_report(const struct job *job, struct buf *out)
 {
 	const struct rusage *usage = &job->end.usage;
@@ -314,10 +358,15 @@ static int conclude(struct job *job)
 	auto_cleanup(buf) out = {0};
 
 	log_exit(job);
-	if (!job->options->is_quiet)
+	print_limits(job, &out);
+	if (job->options->is_quiet)
+		buf_reset(&out);
+	else
 		print_killed(job, &out);
-	if (job->options->report)
+	if (job->options->report) {
 		print_report(job, &out);
+		print_usage(job, &out);
+	}
 	if (job->options->watch && refused(job))
 		buf_adds(&out, "jail: --watch: nothing was refused; without it it would be:\n");
 	if (refused(job) && !job->options->is_quiet)
@@ -333,7 +382,8 @@ int job_run(const struct job_options *options, struct plan *plan, const struct p
 				 .policy = policy->name ? policy : NULL,
 				 .plan = plan,
 				 .log_fd = -1,
-				 .limits = limits_of(policy->name ? &policy->settings : NULL),
+				 .limits = plan->limits,
+				 .resources = RESOURCES_INIT,
 				 .events = {STDERR_FILENO, -1, -1, false, false, false, 0},
 				 .supervisor.notify.fd = -1};
 	struct err err = {0};
@@ -345,6 +395,8 @@ int job_run(const struct job_options *options, struct plan *plan, const struct p
 	if (options->learn && learn_file_check(options->learn, options->extends, &err) < 0)
 		return job_failure(&err, EXIT_USAGE);
 	if ((job.policy && prepare_filter(&job, caps, &err) < 0) || open_log(&job, &err) < 0)
+		return job_failure(&err, EXIT_FAILED);
+	if (prepare_resources(&job, &err) < 0)
 		return job_failure(&err, EXIT_FAILED);
 	log_start(&job);
 	if (sandbox_run(&job.sandbox, &job.end, &exit_code, &err) < 0)

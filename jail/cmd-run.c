@@ -13,13 +13,14 @@
 #include "jail/caps.h"
 #include "jail/namespace.h"
 #include "jail/policy/policy-load.h"
+#include "jail/settings.h"
 
 enum { EXIT_USAGE = 2, GRACE_MS = 10000 };
 
 struct args {
 	struct jail_spec spec;
-	struct strv namespaces;
-	const char *caps;
+	struct strv namespaces, env;
+	const char *caps, *network;
 	bool is_noop, is_dry_run, is_json, wants_version;
 	struct job_options job;
 };
@@ -27,6 +28,7 @@ struct args {
 static void args_deinit(struct args *args)
 {
 	strv_deinit(&args->namespaces);
+	strv_deinit(&args->env);
 	strv_deinit(&args->spec.uid_map);
 	strv_deinit(&args->spec.gid_map);
 	strv_deinit(&args->spec.ro);
@@ -56,6 +58,8 @@ static const struct opt options[] = {
 	{0, "uid-map", "INSIDE:OUTSIDE:COUNT", OPT_APPEND, AT(spec.uid_map),
 	 "user ids of the user namespace; repeatable\n(default: root inside is the caller)"},
 	{0, "gid-map", "INSIDE:OUTSIDE:COUNT", OPT_APPEND, AT(spec.gid_map), "the same for groups"},
+	{0, "network", "KIND", OPT_STRING, AT(network),
+	 "host, loopback or none (default: the policy's)"},
 	{0, "root", "DIR", OPT_STRING, AT(spec.root), "the folder that becomes /"},
 	{0, "ro", "PATH", OPT_APPEND, AT(spec.ro),
 	 "a new root that shows PATH, read-only; repeatable"},
@@ -106,8 +110,11 @@ static int fill_spec(struct args *args, struct err *err)
 		r = ns_parse(args->namespaces.items[i], &spec->namespaces, err);
 	if (r >= 0 && args->caps)
 		r = caps_parse(args->caps, &spec->caps, &spec->caps_are_all, err);
+	if (r >= 0 && args->network)
+		r = network_parse(args->network, &spec->network, err);
 	if (r < 0)
 		return r;
+	spec->wants_usage = args->job.report;
 	spec->uid = geteuid();
 	spec->gid = getegid();
 	spec->may_set_ids = (held & set_ids) == set_ids;
@@ -152,6 +159,19 @@ static int load_policy(struct args *args, struct policy *policy, struct err *err
 	return policy_load_text(args->spec.policy, all, strlen(all), policy, err);
 }
 
+/* What refuses nothing has no limits either. */
+static int apply_settings(struct args *args, const struct policy *policy, struct err *err)
+{
+	const struct settings_given given = {
+		.caps = args->caps, .namespaces = args->namespaces.n, .network = args->network};
+	struct jail_spec *spec = &args->spec;
+	int r = settings_apply(policy, &given, environ, &args->env, spec, err);
+
+	if (args->job.watch || args->job.learn)
+		spec->limited_by = NULL;
+	return r;
+}
+
 int cmd_run(int argc, char **argv)
 {
 	auto_free char *cwd = getcwd(NULL, 0);
@@ -182,6 +202,8 @@ int cmd_run(int argc, char **argv)
 	if (fill_spec(&args, &err) < 0)
 		return usage_error(&err);
 	if (load_policy(&args, &policy, &err) < 0)
+		return job_failure(&err, EXIT_USAGE);
+	if (policy.name && apply_settings(&args, &policy, &err) < 0)
 		return job_failure(&err, EXIT_USAGE);
 	if (plan_make(&args.spec, &plan, &err) < 0)
 		return usage_error(&err);

@@ -21,6 +21,8 @@ void plan_add_cgroup(const struct jail_spec *spec, struct plan *plan)
 
 	if (limits_need_cgroup(&limits))
 		plan_add(plan, STEP_CGROUP, 0, "enter a cgroup of its own");
+	else if (spec->wants_usage)
+		plan_add(plan, STEP_CGROUP, 0, "enter a cgroup of its own, if there can be one");
 }
 
 void plan_add_processes(const struct jail_spec *spec, struct plan *plan)

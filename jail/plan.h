@@ -37,6 +37,7 @@ struct jail_spec {
 	char **argv, **envp; /* envp NULL: the caller's, not shown */
 	bool keep_ids;	     /* a user namespace has the caller's ids, not root */
 	enum policy_network network;
+	bool wants_usage;		 /* a cgroup that says what was used, if one can be had */
 	const struct policy *limited_by; /* paths, ports and limits become steps; NULL: none */
 
 	const char *present_cwd; /* absolute */

@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "jail/base/io.h"
+#include "jail/base/proc.h"
 #include "jail/landlock.h"
 #include "jail/plan-limits.h"
 
@@ -194,8 +194,8 @@ int resources_check(struct resources *res)
 
 /* --- the end --- */
 
-static void say(const struct resources *res, enum policy_limit limit, const char *what,
-		struct strv *lines)
+void resources_say(const struct resources *res, enum policy_limit limit, const char *what,
+		   struct strv *lines)
 {
 	auto_cleanup(buf) text = {0};
 
@@ -206,25 +206,25 @@ static void say(const struct resources *res, enum policy_limit limit, const char
 void resources_finish(struct resources *res, int wait_status, struct strv *lines)
 {
 	struct cgroup_usage usage = cgroup_usage(&res->cgroup);
-	int sig = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0;
+	int sig = proc_exit_code(wait_status) - 128; /* a shell says of its child the same */
 	auto_free char *refused = NULL;
 
 	output_finish(&res->output);
 	if (res->output.is_over_limit && res->reached < 0)
 		res->reached = LIMIT_OUTPUT;
 	if (res->reached >= 0)
-		say(res, (enum policy_limit)res->reached, "it was ended", lines);
+		resources_say(res, (enum policy_limit)res->reached, "it was ended", lines);
 	if (limits_has(&res->limits, LIMIT_MEMORY) && usage.oom_kills != UINT64_MAX &&
 	    usage.oom_kills > 0)
-		say(res, LIMIT_MEMORY, "the kernel ended it", lines);
+		resources_say(res, LIMIT_MEMORY, "the kernel ended it", lines);
 	if (limits_has(&res->limits, LIMIT_FILE_SIZE) && sig == SIGXFSZ)
-		say(res, LIMIT_FILE_SIZE, "it ended by SIGXFSZ", lines);
+		resources_say(res, LIMIT_FILE_SIZE, "it ended by SIGXFSZ", lines);
 	if (limits_has(&res->limits, LIMIT_CPU_TIME) && sig == SIGXCPU && res->reached < 0)
-		say(res, LIMIT_CPU_TIME, "it ended by SIGXCPU", lines);
+		resources_say(res, LIMIT_CPU_TIME, "it ended by SIGXCPU", lines);
 	if (!limits_has(&res->limits, LIMIT_PROCESSES) || usage.forks_refused == UINT64_MAX ||
 	    usage.forks_refused == 0)
 		return;
 	refused = str_printf("%llu times no process could be started",
 			     (unsigned long long)usage.forks_refused);
-	say(res, LIMIT_PROCESSES, refused, lines);
+	resources_say(res, LIMIT_PROCESSES, refused, lines);
 }

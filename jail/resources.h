@@ -58,4 +58,8 @@ int resources_check(struct resources *resources);
  */
 void resources_finish(struct resources *resources, int wait_status, struct strv *lines);
 
+/* "limit exec 10 (policy.yml:3:9) reached: what" */
+void resources_say(const struct resources *resources, enum policy_limit limit, const char *what,
+		   struct strv *lines);
+
 #endif

@@ -15,6 +15,7 @@
 #include "jail/apply.h"
 #include "jail/base/cleanup.h"
 #include "jail/base/io.h"
+#include "jail/env.h"
 #include "jail/supervise/offspring.h"
 #include "jail/userns.h"
 
@@ -37,6 +38,12 @@ struct run {
 	sigset_t saved;
 };
 
+/* Who hands on what the command has written: the last to go. */
+static pid_t copier_of(const struct resources *resources)
+{
+	return resources ? resources->output.pid : 0;
+}
+
 /* Leaving scope: whoever is left ends, the mask is as it was. */
 static void run_deinit(struct run *run)
 {
@@ -46,7 +53,9 @@ static void run_deinit(struct run *run)
 		kill(run->pid, SIGKILL);
 	/* stderr may be the pipe that broke */
 	sigaddset(&blocked, SIGPIPE);
-	run->end->has_survivors = !offspring_end(SURVIVORS_MS);
+	run->end->has_survivors = !offspring_end(SURVIVORS_MS, copier_of(run->box->resources));
+	if (run->box->resources && !run->end->has_survivors)
+		output_finish(&run->box->resources->output);
 	if (run->report)
 		munmap(run->report, sizeof(*run->report));
 	if (run->jail_fd >= 0)
@@ -106,7 +115,8 @@ static void block_handled(const struct run *run)
 static int start(struct run *run, struct err *err)
 {
 	const struct sandbox *box = run->box;
-	const char *path = getenv("PATH");
+	char **env = box->plan->envp ? box->plan->envp : environ;
+	const char *path = env_get(env, "PATH");
 	auto_close int child_fd = -1;
 	int fds[2], yes = 1;
 	struct apply apply = {
@@ -119,7 +129,8 @@ static int start(struct run *run, struct err *err)
 		.report = run->report,
 		.signals = run->saved,
 		.search_path = path ? path : "/usr/local/bin:/usr/bin:/bin",
-		.envp = environ,
+		.resources = box->resources,
+		.envp = env,
 	};
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
@@ -138,6 +149,8 @@ static int start(struct run *run, struct err *err)
 		close(run->jail_fd);
 		apply_run(&apply);
 	}
+	if (box->resources)
+		resources_started(box->resources);
 	block_handled(run);
 	return 0;
 }
@@ -261,6 +274,31 @@ static void take_signals(struct run *run)
 	reap(run);
 }
 
+/* --- limits --- */
+
+static void check_limits(struct run *run)
+{
+	struct resources *resources = run->box->resources;
+	int limit = resources ? resources_check(resources) : -1;
+	auto_cleanup(buf) object = {0};
+
+	if (limit < 0)
+		return;
+	if (events_are_logged(run->box->events)) {
+		events_begin(&object, "limit");
+		json_add_text(&object, "limit", policy_limit_name((enum policy_limit)limit));
+		json_add_u64(&object, "value", resources->limits.value[limit]);
+		events_end(run->box->events, &object);
+	}
+	if (limit == LIMIT_WALL_TIME) {
+		hand_on(run, SIGTERM);
+		run->kill_at_ms = io_now_ms() + run->box->grace_ms;
+		return;
+	}
+	hand_on(run, SIGKILL);
+	cgroup_kill(&resources->cgroup);
+}
+
 /* --- the loop --- */
 
 static void kill_when_due(struct run *run)
@@ -272,14 +310,17 @@ static void kill_when_due(struct run *run)
 	hand_on(run, SIGKILL);
 }
 
+/* Milliseconds for poll(2). */
 static int time_left(const struct run *run)
 {
+	int limit = run->box->resources ? resources_wait_ms(run->box->resources) : -1;
 	int64_t left;
 
 	if (!run->kill_at_ms || run->end->is_killed_after_grace)
-		return -1;
+		return limit;
 	left = run->kill_at_ms - io_now_ms();
-	return left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
+	left = left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : left;
+	return limit >= 0 && limit < left ? limit : (int)left;
 }
 
 static int take_calls(const struct run *run, short events, struct err *err)
@@ -295,8 +336,9 @@ static int take_calls(const struct run *run, short events, struct err *err)
 
 static int loop(struct run *run, struct err *err)
 {
-	enum { CALLS, SIGNALS, SOCKET, COUNT };
-	struct pollfd fds[COUNT] = {{.events = POLLIN}, {.events = POLLIN}, {.events = POLLIN}};
+	enum { CALLS, SIGNALS, SOCKET, LIMITS, COUNT };
+	struct pollfd fds[COUNT] = {
+		{.events = POLLIN}, {.events = POLLIN}, {.events = POLLIN}, {.events = POLLIN}};
 	const struct supervisor *s = run->box->supervisor;
 	int r = 0;
 
@@ -304,6 +346,7 @@ static int loop(struct run *run, struct err *err)
 		fds[CALLS].fd = s ? s->notify.fd : -1;
 		fds[SIGNALS].fd = run->signal_fd;
 		fds[SOCKET].fd = run->jail_fd;
+		fds[LIMITS].fd = run->box->resources ? resources_fd(run->box->resources) : -1;
 		if (poll(fds, COUNT, time_left(run)) < 0) {
 			r = errno == EINTR ? 0 : err_errno(err, "poll");
 			continue;
@@ -314,6 +357,7 @@ static int loop(struct run *run, struct err *err)
 			r = take_message(run, err);
 		if (fds[SIGNALS].revents)
 			take_signals(run);
+		check_limits(run);
 		kill_when_due(run);
 	}
 	return r < 0 ? r : 0;

@@ -11,6 +11,7 @@
 #include "jail/base/err.h"
 #include "jail/filter/compile.h"
 #include "jail/plan.h"
+#include "jail/resources.h"
 #include "jail/supervisor.h"
 
 struct sandbox {
@@ -26,7 +27,8 @@ struct sandbox {
 	uint64_t cookie;	       /* of both */
 	struct supervisor *supervisor; /* NULL: the kernel decides alone */
 	struct events *events;
-	int64_t grace_ms; /* from a signal that asks for the end to SIGKILL */
+	struct resources *resources; /* prepared; NULL: no limits */
+	int64_t grace_ms;	     /* from a signal that asks for the end to SIGKILL */
 };
 
 /* How it ended. */
@@ -46,7 +48,8 @@ struct sandbox_end {
  * are handed on to the command; after INT or TERM it has grace_ms, but not after one of the
  * terminal, which a program may well take as input. The command dies with the caller. The caller
  * stays a child subreaper, and SIGPIPE stays blocked. Returns 0 when the command ran; or a negative
- * errno when it did not: *exit_code is what to exit with (125, 126, 127).
+ * errno when it did not: *exit_code is what to exit with (125, 126, 127). A limit that is reached
+ * ends the command: after the grace for wall-time, else at once.
  */
 int sandbox_run(const struct sandbox *sandbox, struct sandbox_end *end, int *exit_code,
 		struct err *err);

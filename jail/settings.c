@@ -3,6 +3,23 @@
 #include "jail/env.h"
 #include "jail/namespace.h"
 
+int network_parse(const char *name, enum policy_network *ret, struct err *err)
+{
+	static const struct {
+		const char *name;
+		enum policy_network network;
+	} kinds[] = {
+		{"host", NETWORK_HOST}, {"loopback", NETWORK_LOOPBACK}, {"none", NETWORK_NONE}};
+
+	for (size_t i = 0; i < array_len(kinds); i++) {
+		if (str_eq(name, kinds[i].name)) {
+			*ret = kinds[i].network;
+			return 0;
+		}
+	}
+	return err_set(err, EINVAL, "--network '%.40s': host, loopback or none expected", name);
+}
+
 static int apply_network(const struct policy *policy, const struct settings_given *given,
 			 struct jail_spec *spec, struct err *err)
 {
@@ -30,7 +47,8 @@ int settings_apply(const struct policy *policy, const struct settings_given *giv
 		return r;
 	if (s->has_namespaces)
 		spec->namespaces |= s->namespaces;
-	spec->keep_ids = !given->namespaces && (spec->namespaces || spec->network);
+	spec->keep_ids = !given->namespaces && (spec->namespaces || spec->network == NETWORK_NONE ||
+						spec->network == NETWORK_LOOPBACK);
 	if (s->has_caps && !given->caps) {
 		spec->caps = s->caps;
 		spec->caps_are_all = s->caps_are_all;

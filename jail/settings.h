@@ -8,6 +8,9 @@
 
 #include "jail/plan.h"
 
+/* "host", "loopback" or "none". Returns 0 or -EINVAL. */
+int network_parse(const char *name, enum policy_network *ret, struct err *err);
+
 /* What the command line says itself. */
 struct settings_given {
 	bool caps, namespaces, network;

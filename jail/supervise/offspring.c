@@ -39,19 +39,24 @@ static pid_t parent_of(int proc, const char *pid)
 	return parent;
 }
 
-static void kill_children(void)
+/* Returns how many others than `spare` there are; what has ended and is not reaped counts. */
+static size_t kill_children(pid_t spare)
 {
 	auto_closedir DIR *proc = opendir("/proc");
 	pid_t self = getpid();
 	struct dirent *entry;
+	size_t n = 0;
 
 	while (proc && (entry = readdir(proc))) {
 		if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
 			continue;
 		/* our own child: its id is not given to another before we reap it */
-		if (parent_of(dirfd(proc), entry->d_name) == self)
-			kill(atoi(entry->d_name), SIGKILL);
+		if (parent_of(dirfd(proc), entry->d_name) != self || atoi(entry->d_name) == spare)
+			continue;
+		kill(atoi(entry->d_name), SIGKILL);
+		n++;
 	}
+	return n;
 }
 
 /* Returns whether there is a child left. */
@@ -65,7 +70,7 @@ static bool reap(void)
 	return pid == 0;
 }
 
-bool offspring_end(int64_t timeout_ms)
+bool offspring_end(int64_t timeout_ms, pid_t spare)
 {
 	const struct timespec pause = {.tv_nsec = PAUSE_NS};
 	int64_t give_up = io_now_ms() + timeout_ms;
@@ -74,8 +79,7 @@ bool offspring_end(int64_t timeout_ms)
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	while (reap()) {
-		kill_children();
-		if (!reap())
+		if ((kill_children(spare) == 0 && spare) || !reap())
 			break;
 		if (io_now_ms() > give_up)
 			return false;

@@ -6,16 +6,17 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /*
  * Become the parent of every descendant whose own parent ends, so that offspring_end() finds them.
  */
 void offspring_adopt(void);
 /*
- * Kill and reap every child, and the children that these leave behind, until there is none. Needs
- * /proc, unless there is nobody left. SIGCHLD must be blocked. Returns whether all are gone within
- * timeout_ms (what hangs in the kernel is not).
+ * Kill and reap every child but `spare` (0: none), and the children that these leave behind, until
+ * there is no other. Needs /proc, unless there is nobody left. SIGCHLD must be blocked. Returns
+ * whether all are gone within timeout_ms (what hangs in the kernel is not).
  */
-bool offspring_end(int64_t timeout_ms);
+bool offspring_end(int64_t timeout_ms, pid_t spare);
 
 #endif
