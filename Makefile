@@ -72,6 +72,10 @@ $(O)/obj/lab/%.o: lab/%.c
 $(O)/obj/%.o: %.c
 	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(OPT) $(SAN_FLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
+# profiles.c embeds these by .incbin, of which the compiler's list of dependencies says nothing
+$(call obj,jail/policy/profiles.c) $(foreach a,amd64 arm64,$(O)/guest/$(a)/obj/jail/policy/profiles.o): \
+	$(wildcard jail/policy/profiles/*.yml)
+
 $(O)/libbase.a: $(call obj,$(base_src) $(proto_src))
 $(O)/libjail.a: $(call obj,$(jail_src))
 $(O)/liblab.a: $(call obj,$(lab_src))

@@ -16,7 +16,8 @@ enum { POLICY_EXTENDS_DEPTH_MAX = 8, POLICY_EXTENDS_MAX = 64 };
 /*
  * Read the policy and all that it extends, inherit the settings, and check that something says what
  * happens to a call without a rule. Returns 0, or a negative errno (err says name:line:column; in a
- * cycle of extends, the whole way round). *ret is written only on success.
+ * cycle of extends, the whole way round). *ret is written only on success. Its warnings are those
+ * of all files.
  */
 int policy_load(const char *name, struct policy *ret, struct err *err);
 /* The same without what it extends: for tools that look at one file. */
