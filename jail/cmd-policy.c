@@ -17,6 +17,8 @@ static const struct verb {
 	{"explain", cmd_policy_explain, "what happens to a call, and the rule that says so"},
 	{"test", cmd_policy_test, "hold tables of calls and expected actions against a policy"},
 	{"compile", cmd_policy_compile, "the filter as text, bytes or C, and what it costs"},
+	{"learn", cmd_policy_learn,
+	 "the smallest policy for what was seen: lists, strace, earlier runs"},
 };
 
 static void print_usage(FILE *to)

@@ -353,6 +353,12 @@ static int finish_learning(struct job *job)
 	return exit_code_of(job);
 }
 
+/* A command that did well has lost nothing by ENOSYS to a call that it only tried. */
+static bool is_worth_telling(const struct job *job)
+{
+	return refused(job) && (refusals_matter(job->refusals) || exit_code_of(job));
+}
+
 static int conclude(struct job *job)
 {
 	auto_cleanup(buf) out = {0};
@@ -367,9 +373,9 @@ static int conclude(struct job *job)
 		print_report(job, &out);
 		print_usage(job, &out);
 	}
-	if (job->options->watch && refused(job))
+	if (job->options->watch && is_worth_telling(job))
 		buf_adds(&out, "jail: --watch: nothing was refused; without it it would be:\n");
-	if (refused(job) && !job->options->is_quiet)
+	if (is_worth_telling(job) && !job->options->is_quiet)
 		refusals_print(job->refusals, job->policy, &out);
 	fputs(out.data ? out.data : "", stderr);
 	return job->options->learn ? finish_learning(job) : exit_code_of(job);
