@@ -71,7 +71,7 @@ static int read_file(const char *file, struct learn *learn, struct strv *notes, 
 	if (is_stdin || !is_policy(&text))
 		return learn_add_text(learn, is_stdin ? "stdin" : file, text.data, text.len, notes,
 				      err);
-	r = policy_load(file, &policy, err);
+	r = policy_load_one(file, &policy, err);
 	if (r == 0)
 		learn_add_policy(learn, &policy);
 	return r;

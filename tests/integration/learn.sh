@@ -166,4 +166,12 @@ grep -vE '^ *(- )?(getdents64|getdents|lseek|fcntl|pread64|ioctl)\b' p.yml >stal
 } >stale-flow.yml
 mended "a stale policy" stale.yml
 mended "a stale policy in brackets" stale-flow.yml
+cat >stale-oci.json <<'EOF'
+{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"action": "SCMP_ACT_ALLOW", "names": ["read",
+"write", "close", "mmap", "munmap", "mprotect", "brk", "openat", "newfstatat", "fstat", "exit_group",
+"arch_prctl", "set_tid_address", "execve", "access", "faccessat", "rt_sigaction"]}]}
+EOF
+"$jail" --policy ./stale-oci.json -- "$python" -c 'print("abc")' >out 2>err || true
+ok "another format: a file that extends it" grep -q '^extends: ./stale-oci.json$' err
+
 done_testing
