@@ -19,7 +19,7 @@ static int load_present(const char *path, struct policy *ret, struct err *err)
 	/* a link would be replaced, and a device has nothing to merge with */
 	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
 		return err_set(err, EEXIST, "--learn %s: it is there, and is no file", path);
-	if (policy_load(path, ret, err) < 0)
+	if (policy_load_one(path, ret, err) < 0)
 		return err_wrap(err, "--learn: %s is there and is no policy, and is left alone",
 				path);
 	if (ret->format != FORMAT_JAIL) {
