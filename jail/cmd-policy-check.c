@@ -72,57 +72,56 @@ static void add_place(struct buf *out, const char *file, struct policy_pos at)
 	buf_adds(out, ": ");
 }
 
-static void add_text(struct report *report, const struct finding *finding, unsigned int looked_at)
-{
-	auto_cleanup(buf) line = {0};
-
-	add_place(&line, finding->file, finding->at);
-	buf_addf(&line, "%s: %s", finding->is_note ? "note" : "warning", finding->text);
-	add_arches(&line, finding->arches, looked_at);
-	if (finding->why)
-		buf_addf(&line, ": %s", finding->why);
-	buf_addf(&line, " [%s]", finding_kind_name(finding->kind));
-	str_printable(&report->out, line.data, line.len, LINE_MAX_BYTES, false);
-	buf_adds(&report->out, "\n");
-}
-
 static bool is_alike(const struct finding *a, const struct finding *b)
 {
-	return a->kind == b->kind && a->arches == b->arches && str_eq(a->file, b->file) &&
-	       str_eq(a->text, b->text);
+	return a->subject && b->subject && a->kind == b->kind && a->is_note == b->is_note &&
+	       a->arches == b->arches && !a->why == !b->why && str_eq(a->file, b->file) &&
+	       str_eq(a->text, b->text) && (!a->why || str_eq(a->why, b->why)) &&
+	       (a->is_note || (a->at.line == b->at.line && a->at.column == b->at.column));
 }
 
-/* Rules that have no effect for the same reason are one line, where the first of them is. */
-static void add_without_effect(struct report *report, const struct findings *findings, size_t first,
-			       unsigned int looked_at)
+/* "open (openat), stat (newfstatat), line 9: pipe (pipe2)" */
+static void add_subjects(struct buf *out, const struct findings *findings, size_t first)
 {
 	const struct finding *finding = &findings->items[first];
-	unsigned int line_number = finding->at.line;
-	auto_cleanup(buf) line = {0};
+	unsigned int line = finding->at.line;
 
-	for (size_t i = 0; i < first; i++)
-		if (is_alike(&findings->items[i], finding))
-			return;
-	add_place(&line, finding->file, finding->at);
-	buf_addf(&line, "note: %s", finding->text);
-	add_arches(&line, finding->arches, looked_at);
 	for (size_t i = first; i < findings->n; i++) {
 		const struct finding *other = &findings->items[i];
 
 		if (!is_alike(other, finding))
 			continue;
-		buf_adds(&line, i == first ? ": " : ", ");
-		if (other->at.line != line_number)
-			buf_addf(&line, "line %u: ", other->at.line);
-		line_number = other->at.line;
-		buf_addf(&line, "%s", other->call);
+		buf_adds(out, i == first ? ": " : ", ");
+		if (other->at.line != line)
+			buf_addf(out, "line %u: ", other->at.line);
+		line = other->at.line;
+		buf_adds(out, other->subject);
 		if (other->instead)
-			buf_addf(&line, " (%s)", other->instead);
+			buf_addf(out, " (%s)", other->instead);
 	}
+}
+
+/* The same said of many is one line, where the first of them is; true when there is one. */
+static bool add_text(struct report *report, const struct findings *findings, size_t index,
+		     unsigned int looked_at)
+{
+	const struct finding *finding = &findings->items[index];
+	auto_cleanup(buf) line = {0};
+
+	for (size_t i = 0; i < index; i++)
+		if (is_alike(&findings->items[i], finding))
+			return false;
+	add_place(&line, finding->file, finding->at);
+	buf_addf(&line, "%s: %s", finding->is_note ? "note" : "warning", finding->text);
+	add_arches(&line, finding->arches, looked_at);
+	if (finding->subject)
+		add_subjects(&line, findings, index);
+	if (finding->why)
+		buf_addf(&line, ": %s", finding->why);
 	buf_addf(&line, " [%s]", finding_kind_name(finding->kind));
 	str_printable(&report->out, line.data, line.len, LINE_MAX_BYTES, false);
 	buf_adds(&report->out, "\n");
-	report->notes++;
+	return true;
 }
 
 static void json_begin(struct report *report, const char *severity)
@@ -146,6 +145,7 @@ static void add_json(struct report *report, const struct finding *finding)
 		json_add_u64(out, "column", finding->at.column);
 	}
 	json_add_text(out, "call", finding->call);
+	json_add_text(out, "subject", finding->subject);
 	json_add_text(out, "instead", finding->instead);
 	json_add_text(out, "text", finding->text);
 	json_add_text(out, "why", finding->why);
@@ -191,15 +191,11 @@ static void check_file(struct report *report, const char *file, const struct lin
 
 		if (finding->is_note && report->args->is_quiet)
 			continue;
-		if (finding->kind == FINDING_NO_EFFECT && !report->args->is_json) {
-			add_without_effect(report, &findings, i, looked_at);
+		if (!report->args->is_json && !add_text(report, &findings, i, looked_at))
 			continue;
-		}
 		(*(finding->is_note ? &report->notes : &report->warnings))++;
 		if (report->args->is_json)
 			add_json(report, finding);
-		else
-			add_text(report, finding, looked_at);
 	}
 }
 

@@ -204,9 +204,10 @@ static void check_danger(const struct filter_model *model, const struct danger *
 	finding = finding_make(model, &how, FINDING_DANGER, call->name);
 	finding.is_note = !may_hold(model, danger->cap);
 	finding.why = danger->why;
-	finding.text = str_printf(
-		"%s is allowed%s%s", danger->what ? danger->what : danger->call, by_what(&how),
-		finding.is_note ? ", and only the missing capability refuses it" : "");
+	finding.subject = danger->what ? danger->what : call->name;
+	finding.text =
+		str_printf("allowed%s%s", by_what(&how),
+			   finding.is_note ? ", and only the missing capability refuses it" : "");
 	findings_add(ret, finding);
 }
 

@@ -52,6 +52,7 @@ say_no_effect(struct lint *lint, const struct policy_rule *rule, unsigned int ar
 						 .at = rule->at,
 						 .arches = arches,
 						 .call = rule->call->name,
+						 .subject = rule->call->name,
 						 .instead = instead,
 						 .text = take_ptr(text.data)});
 }

@@ -34,8 +34,8 @@ void findings_add(struct findings *findings, struct finding finding)
 
 		if (other->kind == finding.kind && other->at.line == finding.at.line &&
 		    other->at.column == finding.at.column && other->call == finding.call &&
-		    other->instead == finding.instead && str_eq(other->file, finding.file) &&
-		    str_eq(other->text, finding.text)) {
+		    other->subject == finding.subject && other->instead == finding.instead &&
+		    str_eq(other->file, finding.file) && str_eq(other->text, finding.text)) {
 			other->arches |= finding.arches;
 			free(finding.text);
 			return;
@@ -93,7 +93,7 @@ static int compare(const void *va, const void *vb)
 	if (a->is_note != b->is_note)
 		return a->is_note ? 1 : -1;
 	r = strcmp(a->text, b->text);
-	return r || !a->call || !b->call ? r : strcmp(a->call, b->call);
+	return r || !a->subject || !b->subject ? r : strcmp(a->subject, b->subject);
 }
 
 void policy_lint(const struct policy *policy, const struct lint_options *options,

@@ -27,9 +27,11 @@ struct finding {
 	struct policy_pos at; /* line 0: the file as a whole */
 	unsigned int arches;  /* bits 1 << enum arch; 0: it is not about architectures */
 	const char *call;     /* NULL: not about one */
-	const char *instead;  /* what stands for the call where it is not; NULL */
-	char *text;	      /* owned: what; FINDING_NO_EFFECT: without the call's name */
-	const char *why;      /* static: what follows from it; NULL when text says all */
+	/* what text is about, when one text serves for many: a call, "ioctl(TIOCSTI)"; NULL */
+	const char *subject;
+	const char *instead; /* what stands for the call where it is not; NULL */
+	char *text;	     /* owned: what; with a subject, what is said of it */
+	const char *why;     /* static: what follows from it; NULL when text says all */
 };
 
 /* In the order of files and positions once policy_lint() has returned. */

@@ -156,8 +156,9 @@ static void assert_found(const struct findings *findings, const char *want)
 		const struct finding *f = &findings->items[i];
 		size_t start = lines.len;
 
-		buf_addf(&lines, "%u:%u %s %s: %s\n", f->at.line, f->at.column,
-			 f->is_note ? "note" : "warning", finding_kind_name(f->kind), f->text);
+		buf_addf(&lines, "%u:%u %s %s: %s%s%s\n", f->at.line, f->at.column,
+			 f->is_note ? "note" : "warning", finding_kind_name(f->kind),
+			 f->subject ? f->subject : "", f->subject ? " " : "", f->text);
 		if (str_starts(lines.data + start, want))
 			return;
 	}
@@ -168,20 +169,21 @@ static void assert_found(const struct findings *findings, const char *want)
 static const struct {
 	const char *text, *want;
 } cases[] = {
-	{HEAD "allow: [ptrace]\n", "3:9 warning danger: ptrace of another process is allowed"},
+	{HEAD "allow: [ptrace]\n", "3:9 warning danger: ptrace of another process allowed"},
 	{HEAD "allow: [ptrace, process_vm_writev]\n",
 	 "3:17 warning danger: ptrace and process_vm_writev are both allowed"},
-	{HEAD "allow: [mount]\n", "3:9 note danger: mount is allowed, and only the missing cap"},
-	{HEAD "allow: [mount, unshare]\n", "3:9 warning danger: mount is allowed"},
-	{HEAD "allow: [ioctl]\n", "3:9 warning danger: ioctl(TIOCSTI) is allowed"},
-	{HEAD "allow: [clone3]\n", "3:9 warning danger: clone3 is allowed"},
+	{HEAD "allow: [mount]\n", "3:9 note danger: mount allowed, and only the missing cap"},
+	{HEAD "allow: [mount, unshare]\n", "3:9 warning danger: mount allowed"},
+	{HEAD "allow: [ioctl]\n", "3:9 warning danger: ioctl(TIOCSTI) allowed"},
+	{HEAD "allow: [clone3]\n", "3:9 warning danger: clone3 allowed"},
 	{"version: 1\ndefault: allow\n",
 	 "2:10 warning danger: calls that nobody knows yet are allowed"},
-	{"version: 1\ndefault: allow\n", "2:10 warning danger: bpf is allowed by default"},
+	{"version: 1\ndefault: allow\n", "2:10 warning danger: bpf allowed by default"},
 	{"version: 1\ndefault: allow\nkill: [open]\n",
 	 "3:8 warning gap: open is refused, but allowed is openat by default"},
-	{HEAD "allow: [arch_prctl]\n", "3:9 note no-effect: no such call, and none stands for it"},
-	{HEAD "allow: [open]\n", "3:9 note no-effect: no such call; another stands for it"},
+	{HEAD "allow: [arch_prctl]\n",
+	 "3:9 note no-effect: arch_prctl no such call, and none stands for it"},
+	{HEAD "allow: [open]\n", "3:9 note no-effect: open no such call; another stands for it"},
 	{HEAD "allow: [read, write, read]\n",
 	 "3:22 warning dead: read: the rule at 3:9 says so already"},
 	{HEAD "kill: [read]\nallow: [read]\n",
@@ -252,8 +254,8 @@ static void test_one_machine(void **state)
 	(void)state;
 	lint_text(HEAD "allow: [open, cachestat]\nwhen: [{kernel: '>=6.1', allow: [read]}]\n",
 		  &options, &policy, &findings);
-	assert_found(&findings, "3:15 note no-effect: only since kernel 6.5");
-	assert_found(&findings, "4:34 note no-effect: only on kernels >=6.1");
+	assert_found(&findings, "3:15 note no-effect: cachestat only since kernel 6.5");
+	assert_found(&findings, "4:34 note no-effect: read only on kernels >=6.1");
 	assert_int_equal(findings.n, 2);
 }
 
