@@ -255,6 +255,7 @@ static struct learn *complete(const struct learn *learn)
 struct finish {
 	const struct learn *learn;
 	const struct learn_base *base;
+	bool has_base;
 	struct policy *ret;
 };
 
@@ -274,9 +275,13 @@ static const struct policy_rule *kept_rule(const struct learn *learn,
 static void emit(const struct finish *f, const struct syscall_def *call,
 		 const struct kept_args *kept, uint64_t count)
 {
+	bool was_seen = place_of(f->learn, call)->is_there;
 	struct policy_rule *rule;
 
 	if (learn_base_allows(f->base, call, kept))
+		return;
+	/* of a family: who tries it goes on to the member that was seen */
+	if (!was_seen && f->has_base && learn_base_lets_try(f->base, call))
 		return;
 	rule = policy_add_rule(f->ret);
 	rule->call = call;
@@ -416,7 +421,7 @@ void learn_finish(const struct learn *learn, const struct policy *base, struct p
 {
 	struct learn *all = complete(learn);
 	auto_cleanup(learn_base) given = {0};
-	struct finish f = {learn, &given, ret};
+	struct finish f = {learn, &given, base != NULL, ret};
 
 	*ret = (struct policy){.name = xstrdup("learned"), .format = FORMAT_JAIL};
 	if (base) {

@@ -85,8 +85,13 @@ static int read_named(struct loading *loading, struct policy *ret, struct err *e
 	auto_close int fd = -1;
 	struct stat st;
 
-	if (builtin)
-		return read_policy(loading->name, builtin, strlen(builtin), ret, err);
+	if (builtin) {
+		int r = read_policy(loading->name, builtin, strlen(builtin), ret, err);
+
+		if (r == 0)
+			ret->is_builtin = true;
+		return r;
+	}
 	fd = open_policy(loading->name, &st, err);
 	if (fd < 0)
 		return fd;
