@@ -1,0 +1,312 @@
+#include "jail/filter/flat.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "jail/filter/cond-solve.h"
+
+/* (argument & mask) == value */
+struct cube {
+	uint64_t mask, value;
+};
+
+struct cubes {
+	struct cube *items;
+	size_t n, cap;
+};
+
+static void cubes_deinit(struct cubes *cubes)
+{
+	free(cubes->items);
+}
+DEFINE_CLEANUP(cubes, cubes_deinit)
+
+/* Comparisons that must all hold: any number for one argument. */
+struct product {
+	struct policy_cond *conds;
+	size_t n;
+};
+
+struct sum {
+	struct product *items;
+	size_t n, cap;
+};
+
+static void sum_deinit(struct sum *sum)
+{
+	for (size_t i = 0; i < sum->n; i++)
+		free(sum->items[i].conds);
+	free(sum->items);
+	*sum = (struct sum){0};
+}
+DEFINE_CLEANUP(sum, sum_deinit)
+
+void flat_deinit(struct flat *flat)
+{
+	free(flat->cases);
+	*flat = (struct flat){0};
+}
+
+/* Room for one more of an array that doubles; -E2BIG at the limit. */
+static int grow(void **items, size_t n, size_t *cap, size_t size)
+{
+	if (n == FLAT_CASES_MAX)
+		return -E2BIG;
+	if (n == *cap) {
+		*cap = *cap ? 2 * *cap : 16;
+		*items = xreallocarray(*items, *cap, size);
+	}
+	return 0;
+}
+
+/* --- each rule less what is before it --------------------------------------------------------- */
+
+/* Add conds and one more (unless NULL), when they can hold. */
+static int sum_add(struct sum *sum, const struct product *from, const struct policy_cond *more,
+		   enum arch arch)
+{
+	const size_t n = from->n + (more ? 1 : 0);
+	struct policy_cond *conds;
+
+	if (grow((void **)&sum->items, sum->n, &sum->cap, sizeof(*sum->items)) < 0)
+		return -E2BIG;
+	conds = xcalloc(n + 1, sizeof(*conds));
+	if (from->n)
+		memcpy(conds, from->conds, from->n * sizeof(*conds));
+	if (more)
+		conds[from->n] = *more;
+	if (!conds_can_hold(conds, n, arch, NULL, NULL)) {
+		free(conds);
+		return 0;
+	}
+	sum->items[sum->n++] = (struct product){conds, n};
+	return 0;
+}
+
+/* Add from with the contrary of a comparison: one bit of a mask after the other. */
+static int add_contrary(struct sum *sum, const struct product *from, const struct policy_cond *cond,
+			enum arch arch)
+{
+	static const enum policy_op contrary[] = {
+		[POLICY_EQ] = POLICY_NE, [POLICY_NE] = POLICY_EQ, [POLICY_LT] = POLICY_GE,
+		[POLICY_GE] = POLICY_LT, [POLICY_LE] = POLICY_GT, [POLICY_GT] = POLICY_LE,
+	};
+	const uint64_t all = cond->is_32bit ? UINT32_MAX : UINT64_MAX;
+	const uint64_t mask = cond->mask[arch] & all, value = cond->value[arch] & all;
+	struct policy_cond other = *cond;
+	int r = 0;
+
+	if (cond->op != POLICY_MASKED_EQ) {
+		other.op = contrary[cond->op];
+		return sum_add(sum, from, &other, arch);
+	}
+	if (value & ~mask) /* never holds */
+		return sum_add(sum, from, NULL, arch);
+	for (unsigned int bit = 0; bit < 64 && r == 0; bit++) {
+		if (!(mask >> bit & 1))
+			continue;
+		other.mask[arch] = UINT64_C(1) << bit;
+		other.value[arch] = ~value & other.mask[arch];
+		r = sum_add(sum, from, &other, arch);
+	}
+	return r;
+}
+
+/* Take from sum what rule matches. */
+static int subtract(struct sum *sum, const struct filter_rule *rule, enum arch arch)
+{
+	auto_cleanup(sum) rest = {0};
+	int r = 0;
+
+	for (size_t i = 0; i < sum->n && r == 0; i++)
+		for (size_t k = 0; k < rule->n_conds && r == 0; k++)
+			r = add_contrary(&rest, &sum->items[i], &rule->conds[k], arch);
+	sum_deinit(sum);
+	*sum = rest;
+	rest = (struct sum){0};
+	return r;
+}
+
+/* --- one comparison for each argument --------------------------------------------------------- */
+
+static int cubes_add(struct cubes *cubes, uint64_t mask, uint64_t value)
+{
+	if (value & ~mask)
+		return 0;
+	if (grow((void **)&cubes->items, cubes->n, &cubes->cap, sizeof(*cubes->items)) < 0)
+		return -E2BIG;
+	cubes->items[cubes->n++] = (struct cube){mask, value};
+	return 0;
+}
+
+/*
+ * What a comparison holds for, as masks that exclude each other. Numbers that are not, are below or
+ * above a value agree with it above some bit and differ there.
+ */
+static int cubes_of(const struct policy_cond *cond, enum arch arch, struct cubes *ret)
+{
+	const uint64_t all = cond->is_32bit ? UINT32_MAX : UINT64_MAX;
+	const uint64_t value = cond->value[arch] & all;
+	const enum policy_op op = cond->op;
+	int r = 0;
+
+	if (op == POLICY_MASKED_EQ)
+		return cubes_add(ret, cond->mask[arch] & all, value);
+	if (op == POLICY_EQ || op == POLICY_LE || op == POLICY_GE)
+		r = cubes_add(ret, all, value);
+	if (op == POLICY_EQ)
+		return r;
+	for (unsigned int bit = 0; bit < 64 && r == 0 && all >> bit & 1; bit++) {
+		const uint64_t one = UINT64_C(1) << bit, mask = all & ~(one - 1);
+		const bool below = value & one; /* what differs here is smaller */
+
+		if (op == POLICY_NE || below == (op == POLICY_LT || op == POLICY_LE))
+			r = cubes_add(ret, mask, (value ^ one) & mask);
+	}
+	return r;
+}
+
+static int cubes_meet(const struct cubes *a, const struct cubes *b, struct cubes *ret)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < a->n && r == 0; i++)
+		for (size_t k = 0; k < b->n && r == 0; k++)
+			if (!((a->items[i].value ^ b->items[k].value) & a->items[i].mask &
+			      b->items[k].mask))
+				r = cubes_add(ret, a->items[i].mask | b->items[k].mask,
+					      a->items[i].value | b->items[k].value);
+	return r;
+}
+
+/* The comparisons of one argument of a product as alternatives; the first is n 0 when none. */
+static int lower_arg(const struct product *p, unsigned int arg, enum arch arch, struct cubes *cubes,
+		     const struct policy_cond **single)
+{
+	size_t n = 0;
+	int r;
+
+	for (size_t i = 0; i < p->n; i++) {
+		auto_cleanup(cubes) own = {0}, met = {0};
+
+		if (p->conds[i].arg != arg)
+			continue;
+		*single = &p->conds[i];
+		r = cubes_of(&p->conds[i], arch, n++ ? &own : cubes);
+		if (r == 0 && n > 1) {
+			r = cubes_meet(cubes, &own, &met);
+			cubes_deinit(cubes);
+			*cubes = met;
+			met = (struct cubes){0};
+		}
+		if (r < 0)
+			return r;
+	}
+	if (n != 1 || (*single)->is_32bit || (*single)->op == POLICY_MASKED_EQ)
+		*single = NULL;
+	return n > 0;
+}
+
+static struct policy_cond make_cond(unsigned int arg, const struct cube *cube)
+{
+	struct policy_cond cond = {.arg = arg, .op = ~cube->mask ? POLICY_MASKED_EQ : POLICY_EQ};
+
+	for (int a = 0; a < ARCH_COUNT; a++) {
+		cond.value[a] = cube->value;
+		cond.mask[a] = ~cube->mask ? cube->mask : 0;
+	}
+	return cond;
+}
+
+/* Copy a comparison as it is on one architecture. */
+static struct policy_cond fix_cond(const struct policy_cond *from, enum arch arch)
+{
+	struct policy_cond cond = {.arg = from->arg, .op = from->op};
+
+	for (int a = 0; a < ARCH_COUNT; a++)
+		cond.value[a] = from->value[arch];
+	return cond;
+}
+
+static int add_case(struct flat *flat, const struct flat_case *from, const struct policy_cond *cond)
+{
+	if (grow((void **)&flat->cases, flat->n, &flat->cap, sizeof(*flat->cases)) < 0)
+		return -E2BIG;
+	flat->cases[flat->n] = *from;
+	if (cond)
+		flat->cases[flat->n].conds[flat->cases[flat->n].n_conds++] = *cond;
+	flat->n++;
+	return 0;
+}
+
+static int lower_product(const struct product *p, struct policy_action action, enum arch arch,
+			 struct flat *ret)
+{
+	auto_cleanup(flat) done = {0};
+	int r = add_case(&done, &(struct flat_case){.action = action}, NULL);
+
+	for (unsigned int arg = 0; arg < 6 && r >= 0; arg++) {
+		const struct policy_cond *single = NULL;
+		auto_cleanup(cubes) cubes = {0};
+		auto_cleanup(flat) next = {0};
+
+		r = lower_arg(p, arg, arch, &cubes, &single);
+		if (r <= 0)
+			continue;
+		r = 0;
+		for (size_t i = 0; i < done.n && r == 0; i++) {
+			struct policy_cond cond;
+
+			if (single) {
+				cond = fix_cond(single, arch);
+				r = add_case(&next, &done.cases[i], &cond);
+			}
+			for (size_t k = 0; !single && k < cubes.n && r == 0; k++) {
+				cond = make_cond(arg, &cubes.items[k]);
+				r = add_case(&next, &done.cases[i],
+					     cubes.items[k].mask ? &cond : NULL);
+			}
+		}
+		flat_deinit(&done);
+		done = next;
+		next = (struct flat){0};
+	}
+	for (size_t i = 0; i < done.n && r >= 0; i++)
+		r = add_case(ret, &done.cases[i], NULL);
+	return r < 0 ? r : 0;
+}
+
+static bool same_action(const struct policy_action *a, const struct policy_action *b)
+{
+	return a->kind == b->kind && a->error == b->error;
+}
+
+int flat_call(const struct filter_model *model, int nr, struct flat *ret)
+{
+	const struct filter_call *call = &model->calls[nr];
+	const struct filter_rule otherwise = {.action = call->is_unknown ? model->unknown
+									 : model->fallback};
+	const enum arch arch = model->target.arch;
+	auto_cleanup(flat) flat = {0};
+	int r = 0;
+
+	for (size_t i = 0; i <= call->n && r == 0; i++) {
+		const struct filter_rule *rule = i < call->n ? &call->rules[i] : &otherwise;
+		const struct product whole = {(struct policy_cond *)rule->conds, rule->n_conds};
+		auto_cleanup(sum) sum = {0};
+
+		if (i && !call->rules[i - 1].n_conds)
+			break; /* nothing is left */
+		r = sum_add(&sum, &whole, NULL, arch);
+		for (size_t k = 0; k < i && r == 0; k++)
+			if (!same_action(&call->rules[k].action, &rule->action))
+				r = subtract(&sum, &call->rules[k], arch);
+		for (size_t k = 0; k < sum.n && r == 0; k++)
+			r = lower_product(&sum.items[k], rule->action, arch, &flat);
+	}
+	if (r < 0)
+		return r;
+	*ret = flat;
+	flat = (struct flat){0};
+	return 0;
+}
