@@ -112,15 +112,33 @@ static int add_contrary(struct sum *sum, const struct product *from, const struc
 	return r;
 }
 
+static bool can_meet(const struct product *p, const struct filter_rule *rule, enum arch arch)
+{
+	auto_free struct policy_cond *both = xcalloc(p->n + rule->n_conds + 1, sizeof(*both));
+
+	for (size_t i = 0; i < p->n; i++)
+		both[i] = p->conds[i];
+	for (size_t i = 0; i < rule->n_conds; i++)
+		both[p->n + i] = rule->conds[i];
+	return conds_can_hold(both, p->n + rule->n_conds, arch, NULL, NULL);
+}
+
 /* Take from sum what rule matches. */
 static int subtract(struct sum *sum, const struct filter_rule *rule, enum arch arch)
 {
 	auto_cleanup(sum) rest = {0};
 	int r = 0;
 
-	for (size_t i = 0; i < sum->n && r == 0; i++)
+	for (size_t i = 0; i < sum->n && r == 0; i++) {
+		const struct product *p = &sum->items[i];
+
+		if (!can_meet(p, rule, arch)) {
+			r = sum_add(&rest, p, NULL, arch);
+			continue;
+		}
 		for (size_t k = 0; k < rule->n_conds && r == 0; k++)
-			r = add_contrary(&rest, &sum->items[i], &rule->conds[k], arch);
+			r = add_contrary(&rest, p, &rule->conds[k], arch);
+	}
 	sum_deinit(sum);
 	*sum = rest;
 	rest = (struct sum){0};
@@ -281,6 +299,19 @@ static bool same_action(const struct policy_action *a, const struct policy_actio
 	return a->kind == b->kind && a->error == b->error;
 }
 
+/* Whether a rule right behind does the same for more. */
+static bool is_covered(const struct filter_call *call, size_t i, enum arch arch)
+{
+	const struct filter_rule *rule = &call->rules[i];
+
+	for (size_t k = i + 1; k < call->n && same_action(&call->rules[k].action, &rule->action);
+	     k++)
+		if (conds_imply(rule->conds, rule->n_conds, call->rules[k].conds,
+				call->rules[k].n_conds, arch))
+			return true;
+	return false;
+}
+
 int flat_call(const struct filter_model *model, int nr, struct flat *ret)
 {
 	const struct filter_call *call = &model->calls[nr];
@@ -297,6 +328,8 @@ int flat_call(const struct filter_model *model, int nr, struct flat *ret)
 
 		if (i && !call->rules[i - 1].n_conds)
 			break; /* nothing is left */
+		if (i < call->n && is_covered(call, i, arch))
+			continue;
 		r = sum_add(&sum, &whole, NULL, arch);
 		for (size_t k = 0; k < i && r == 0; k++)
 			if (!same_action(&call->rules[k].action, &rule->action))
