@@ -17,6 +17,8 @@ static const struct verb {
 	{"explain", cmd_policy_explain, "what happens to a call, and the rule that says so"},
 	{"test", cmd_policy_test, "hold tables of calls and expected actions against a policy"},
 	{"compile", cmd_policy_compile, "the filter as text, bytes or C, and what it costs"},
+	{"list", cmd_policy_list, "the built-in profiles, or the groups of calls"},
+	{"show", cmd_policy_show, "the text of a built-in profile, the calls of a group"},
 	{"learn", cmd_policy_learn,
 	 "the smallest policy for what was seen: lists, strace, earlier runs"},
 };
@@ -113,7 +115,8 @@ int cmd_policy_options(const struct cmd_policy_usage *usage, const struct opt *t
 		r = err_set(&err, EINVAL, "%s expected", usage->operands);
 	if (r == 0 && usage->max >= 0 && argc - *operands > usage->max)
 		r = err_set(&err, EINVAL, "'%.60s' is one too many: %s expected",
-			    argv[*operands + usage->max], usage->operands);
+			    argv[*operands + usage->max],
+			    usage->max ? usage->operands : "only options");
 	return r < 0 ? cmd_policy_misuse(usage, &err) : -1;
 }
 

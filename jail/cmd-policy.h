@@ -20,6 +20,8 @@ int cmd_policy_check(int argc, char **argv);
 int cmd_policy_learn(int argc, char **argv);
 int cmd_policy_compile(int argc, char **argv);
 int cmd_policy_explain(int argc, char **argv);
+int cmd_policy_list(int argc, char **argv);
+int cmd_policy_show(int argc, char **argv);
 int cmd_policy_test(int argc, char **argv);
 
 struct cmd_policy_usage {
