@@ -8,7 +8,8 @@
 #include "jail/base/str.h"
 
 struct loader {
-	const char *name;
+	const char *name, *text;
+	size_t len;
 	yaml_parser_t parser;
 	yaml_event_t event;
 	size_t nodes;
@@ -48,20 +49,64 @@ static int load_error(struct loader *l, yaml_mark_t at, int code, const char *fm
 	return err_set(l->err, code, "%s:%zu:%zu: %s", l->name, at.line + 1, at.column + 1, text);
 }
 
+/* The byte at a mark, whose index counts characters. */
+static char byte_at(const struct loader *l, yaml_mark_t at)
+{
+	size_t i = 0;
+
+	for (size_t left = at.index; i < l->len && left; left--)
+		do
+			i++;
+		while (i < l->len && (l->text[i] & 0xc0) == 0x80);
+	return i < l->len ? l->text[i] : '\0';
+}
+
+/* The reader below the parser knows an offset alone. */
+static yaml_mark_t mark_of(const struct loader *l, size_t offset)
+{
+	yaml_mark_t at = {0};
+
+	for (size_t i = 0; i < offset && i < l->len; i++) {
+		if (l->text[i] == '\n') {
+			at.line++;
+			at.column = 0;
+		} else if ((l->text[i] & 0xc0) != 0x80) {
+			at.column++;
+		}
+	}
+	return at;
+}
+
+static int parser_error(struct loader *l)
+{
+	const char *problem = l->parser.problem ?: "not YAML";
+	yaml_mark_t at = l->parser.problem_mark;
+	char c = byte_at(l, at);
+
+	if (l->parser.error == YAML_READER_ERROR) {
+		at = mark_of(l, l->parser.problem_offset);
+		return strstr(problem, "UTF-8")
+			       ? load_error(l, at, EINVAL, "text in UTF-8 expected (%s)", problem)
+			       : load_error(l, at, EINVAL, "%s", problem);
+	}
+	if (strstr(problem, "character that cannot start any token") && (c == '@' || c == '`'))
+		return load_error(l, at, EINVAL,
+				  "a value that begins with %c must be in quotes: \"%c…\"", c, c);
+	if (strstr(problem, "character that cannot start any token"))
+		return load_error(
+			l, at, EINVAL,
+			"a tab or a reserved character cannot stand here (indent with spaces)");
+	return load_error(l, at, EINVAL, "%s%s%s", problem, l->parser.context ? ", " : "",
+			  l->parser.context ? l->parser.context : "");
+}
+
 static int next_event(struct loader *l)
 {
 	yaml_event_delete(&l->event);
 	if (yaml_parser_parse(&l->parser, &l->event))
 		return 0;
 	memset(&l->event, 0, sizeof(l->event));
-	if (l->parser.problem && strstr(l->parser.problem, "character that cannot start any token"))
-		return load_error(
-			l, l->parser.problem_mark, EINVAL,
-			"a tab or a reserved character cannot stand here (indent with spaces)");
-	return load_error(l, l->parser.problem_mark, EINVAL, "%s%s%s",
-			  l->parser.problem ? l->parser.problem : "not YAML",
-			  l->parser.context ? ", " : "",
-			  l->parser.context ? l->parser.context : "");
+	return parser_error(l);
 }
 
 static int load_node(struct loader *l, unsigned int depth, struct yaml_node *ret);
@@ -234,7 +279,7 @@ static char *json_without_tabs(const char *text, size_t len)
 
 int yaml_parse(const char *name, const char *text, size_t len, struct yaml *ret, struct err *err)
 {
-	struct loader l = {.name = name, .err = err};
+	struct loader l = {.name = name, .text = text, .len = len, .err = err};
 	auto_free char *blanked = NULL;
 	struct yaml_node root = {0};
 	int r;
