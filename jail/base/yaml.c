@@ -38,15 +38,27 @@ void yaml_deinit(struct yaml *y)
 static int load_error(struct loader *l, yaml_mark_t at, int code, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* Parts of the text come of the file: nothing of it may reach a terminal as more than text. */
+static int set_error(struct err *err, int code, const char *name, size_t line, size_t column,
+		     const char *fmt, va_list ap)
+{
+	auto_cleanup(buf) raw = {0}, text = {0};
+
+	buf_addf(&raw, "%s:%zu:%zu: ", name, line, column);
+	buf_vaddf(&raw, fmt, ap);
+	str_printable(&text, raw.data, raw.len, sizeof(err->msg) - 4, false);
+	return err_set(err, code, "%s", text.data);
+}
+
 static int load_error(struct loader *l, yaml_mark_t at, int code, const char *fmt, ...)
 {
-	char text[300];
 	va_list ap;
+	int r;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	r = set_error(l->err, code, l->name, at.line + 1, at.column + 1, fmt, ap);
 	va_end(ap);
-	return err_set(l->err, code, "%s:%zu:%zu: %s", l->name, at.line + 1, at.column + 1, text);
+	return r;
 }
 
 /* The byte at a mark, whose index counts characters. */
@@ -279,7 +291,7 @@ static char *json_without_tabs(const char *text, size_t len)
 
 int yaml_parse(const char *name, const char *text, size_t len, struct yaml *ret, struct err *err)
 {
-	struct loader l = {.name = name, .text = text, .len = len, .err = err};
+	struct loader l = {.name = name, .err = err};
 	auto_free char *blanked = NULL;
 	struct yaml_node root = {0};
 	int r;
@@ -287,6 +299,12 @@ int yaml_parse(const char *name, const char *text, size_t len, struct yaml *ret,
 	if (len > YAML_MAX_BYTES)
 		return err_set(err, E2BIG, "%s:1:1: %zu bytes; at most %d are read", name, len,
 			       YAML_MAX_BYTES);
+	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark */
+		text += 3;
+		len -= 3;
+	}
+	l.text = text;
+	l.len = len;
 	if (!yaml_parser_initialize(&l.parser))
 		return err_set(err, ENOMEM, "%s: out of memory", name);
 	blanked = json_without_tabs(text, len);
@@ -322,13 +340,13 @@ int yaml_parse_file(int dirfd, const char *path, struct yaml *ret, struct err *e
 int yaml_error(const struct yaml *y, const struct yaml_node *at, struct err *err, const char *fmt,
 	       ...)
 {
-	char text[400];
 	va_list ap;
+	int r;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	r = set_error(err, EINVAL, y->name, at->line, at->column, fmt, ap);
 	va_end(ap);
-	return err_set(err, EINVAL, "%s:%u:%u: %s", y->name, at->line, at->column, text);
+	return r;
 }
 
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key)

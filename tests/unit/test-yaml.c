@@ -60,7 +60,9 @@ static void test_json(void **state)
 
 static void test_empty(void **state)
 {
-	static const char *const texts[] = {"", "\n\n", "# only this\n", "---\n", "--- # x\n...\n"};
+	static const char *const texts[] = {
+		"",	 "\n\n",	   "# only this\n",
+		"---\n", "--- # x\n...\n", "\xef\xbb\xbf# a byte order mark\r\n"};
 
 	(void)state;
 	for (size_t i = 0; i < array_len(texts); i++) {
