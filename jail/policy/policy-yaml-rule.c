@@ -21,16 +21,26 @@ int policy_yaml_unknown(const struct yaml *y, const struct yaml_node *node, cons
 			  known ? " (" : "", known ?: "", known ? ")" : "");
 }
 
+static char *with_case(const char *text, int (*convert)(int))
+{
+	char *copy = xstrdup(text);
+
+	for (char *p = copy; *p; p++)
+		*p = convert((unsigned char)*p);
+	return copy;
+}
+
 static const char *errno_suggest(const char *text)
 {
 	const char *names[EHWPOISON + 1];
+	auto_free char *upper = with_case(text, toupper);
 	size_t n = 0;
 
 	for (int code = 1; code <= EHWPOISON; code++) {
 		names[n] = strerrorname_np(code);
 		n += !!names[n];
 	}
-	return str_nearest(text, names, n);
+	return str_nearest(upper, names, n);
 }
 
 int policy_yaml_errno(const struct yaml *y, const struct yaml_node *node, int *ret, struct err *err)
@@ -60,9 +70,7 @@ int policy_yaml_call(const struct yaml *y, const struct yaml_node *node,
 		return yaml_error(y, node, err,
 				  "the name of a system call expected, not a number: these differ "
 				  "between architectures");
-	lower = xstrdup(node->text);
-	for (char *p = lower; *p; p++)
-		*p = tolower((unsigned char)*p);
+	lower = with_case(node->text, tolower);
 	near = syscall_suggest(lower);
 	return policy_yaml_unknown(
 		y, node, "system call", near,
@@ -123,7 +131,7 @@ static int parse_word(const struct operand *o, const struct yaml_node *node, con
 				  word, near);
 	return yaml_error(o->y, node, err, "a number or a constant expected, not '%.60s'%s%.*s%s",
 			  word, prefixes ? " (constants here begin with " : "",
-			  prefixes ? (int)strcspn(prefixes, " ") : 0, prefixes ?: "",
+			  prefixes ? (int)strcspn(prefixes, "-") : 0, prefixes ?: "",
 			  prefixes ? ")" : "");
 }
 
@@ -388,7 +396,7 @@ static int add_name(const struct yaml *y, const struct yaml_node *name,
 		group = group_find(name->text);
 		if (!group)
 			return policy_yaml_unknown(y, name, "group", group_suggest(name->text),
-						   NULL, err);
+						   "jail-policy(5) lists them", err);
 		rule.group = group->name;
 	} else {
 		r = policy_yaml_call(y, name, &rule.call, err);

@@ -41,7 +41,7 @@ static int parse_action(const struct yaml *y, const struct yaml_node *node,
 	if (ret->error)
 		return 0;
 	near = str_nearest(node->text, words, array_len(words));
-	if (*node->text == 'E' && !near)
+	if (toupper((unsigned char)*node->text) == 'E' && !near)
 		return policy_yaml_errno(y, node, &ret->error, err);
 	return policy_yaml_unknown(y, node, "action", near, words_text, err);
 }
@@ -274,10 +274,6 @@ static int parse_defaults(const struct yaml *y, struct policy *policy, struct er
 	const struct yaml_node *unknown = yaml_get(&y->root, "unknown");
 	int r;
 
-	if (!fallback && !policy->extends.n)
-		return yaml_error(y, &y->root, err,
-				  "'default' is missing: what happens to a call that is not listed "
-				  "(allow, log, kill or {errno: EPERM})");
 	if (fallback) {
 		policy->fallback_at = policy_yaml_pos(fallback);
 		r = parse_action(y, fallback, &policy->fallback, err);

@@ -180,7 +180,7 @@ static void everything(void **state)
 	assert_int_equal(p.unknown.error, ENOSYS);
 	assert_int_equal(p.extends.n, 2);
 	assert_string_equal(p.extends.items[1], "minimal.yml");
-	assert_int_equal(p.extends_at[1].column, 26);
+	assert_int_equal(p.extends_at[1].column, 27);
 	last = &p.rules[p.n - 1];
 	assert_string_equal(last->call->name, "mount");
 	assert_int_equal(last->when.arches, 1 << ARCH_AMD64);
