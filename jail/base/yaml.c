@@ -8,7 +8,8 @@
 #include "jail/base/str.h"
 
 struct loader {
-	const char *name;
+	const char *name, *text;
+	size_t len;
 	yaml_parser_t parser;
 	yaml_event_t event;
 	size_t nodes;
@@ -37,15 +38,78 @@ void yaml_deinit(struct yaml *y)
 static int load_error(struct loader *l, yaml_mark_t at, int code, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* Parts of the text come of the file: nothing of it may reach a terminal as more than text. */
+static int set_error(struct err *err, int code, const char *name, size_t line, size_t column,
+		     const char *fmt, va_list ap)
+{
+	auto_cleanup(buf) raw = {0}, text = {0};
+
+	buf_addf(&raw, "%s:%zu:%zu: ", name, line, column);
+	buf_vaddf(&raw, fmt, ap);
+	str_printable(&text, raw.data, raw.len, sizeof(err->msg) - 4, false);
+	return err_set(err, code, "%s", text.data);
+}
+
 static int load_error(struct loader *l, yaml_mark_t at, int code, const char *fmt, ...)
 {
-	char text[300];
 	va_list ap;
+	int r;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	r = set_error(l->err, code, l->name, at.line + 1, at.column + 1, fmt, ap);
 	va_end(ap);
-	return err_set(l->err, code, "%s:%zu:%zu: %s", l->name, at.line + 1, at.column + 1, text);
+	return r;
+}
+
+/* The byte at a mark, whose index counts characters. */
+static char byte_at(const struct loader *l, yaml_mark_t at)
+{
+	size_t i = 0;
+
+	for (size_t left = at.index; i < l->len && left; left--)
+		do
+			i++;
+		while (i < l->len && (l->text[i] & 0xc0) == 0x80);
+	return i < l->len ? l->text[i] : '\0';
+}
+
+/* The reader below the parser knows an offset alone. */
+static yaml_mark_t mark_of(const struct loader *l, size_t offset)
+{
+	yaml_mark_t at = {0};
+
+	for (size_t i = 0; i < offset && i < l->len; i++) {
+		if (l->text[i] == '\n') {
+			at.line++;
+			at.column = 0;
+		} else if ((l->text[i] & 0xc0) != 0x80) {
+			at.column++;
+		}
+	}
+	return at;
+}
+
+static int parser_error(struct loader *l)
+{
+	const char *problem = l->parser.problem ?: "not YAML";
+	yaml_mark_t at = l->parser.problem_mark;
+	char c = byte_at(l, at);
+
+	if (l->parser.error == YAML_READER_ERROR) {
+		at = mark_of(l, l->parser.problem_offset);
+		return strstr(problem, "UTF-8")
+			       ? load_error(l, at, EINVAL, "text in UTF-8 expected (%s)", problem)
+			       : load_error(l, at, EINVAL, "%s", problem);
+	}
+	if (strstr(problem, "character that cannot start any token") && (c == '@' || c == '`'))
+		return load_error(l, at, EINVAL,
+				  "a value that begins with %c must be in quotes: \"%c…\"", c, c);
+	if (strstr(problem, "character that cannot start any token"))
+		return load_error(
+			l, at, EINVAL,
+			"a tab or a reserved character cannot stand here (indent with spaces)");
+	return load_error(l, at, EINVAL, "%s%s%s", problem, l->parser.context ? ", " : "",
+			  l->parser.context ? l->parser.context : "");
 }
 
 static int next_event(struct loader *l)
@@ -54,14 +118,7 @@ static int next_event(struct loader *l)
 	if (yaml_parser_parse(&l->parser, &l->event))
 		return 0;
 	memset(&l->event, 0, sizeof(l->event));
-	if (l->parser.problem && strstr(l->parser.problem, "character that cannot start any token"))
-		return load_error(
-			l, l->parser.problem_mark, EINVAL,
-			"a tab or a reserved character cannot stand here (indent with spaces)");
-	return load_error(l, l->parser.problem_mark, EINVAL, "%s%s%s",
-			  l->parser.problem ? l->parser.problem : "not YAML",
-			  l->parser.context ? ", " : "",
-			  l->parser.context ? l->parser.context : "");
+	return parser_error(l);
 }
 
 static int load_node(struct loader *l, unsigned int depth, struct yaml_node *ret);
@@ -242,6 +299,12 @@ int yaml_parse(const char *name, const char *text, size_t len, struct yaml *ret,
 	if (len > YAML_MAX_BYTES)
 		return err_set(err, E2BIG, "%s:1:1: %zu bytes; at most %d are read", name, len,
 			       YAML_MAX_BYTES);
+	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark */
+		text += 3;
+		len -= 3;
+	}
+	l.text = text;
+	l.len = len;
 	if (!yaml_parser_initialize(&l.parser))
 		return err_set(err, ENOMEM, "%s: out of memory", name);
 	blanked = json_without_tabs(text, len);
@@ -277,13 +340,13 @@ int yaml_parse_file(int dirfd, const char *path, struct yaml *ret, struct err *e
 int yaml_error(const struct yaml *y, const struct yaml_node *at, struct err *err, const char *fmt,
 	       ...)
 {
-	char text[400];
 	va_list ap;
+	int r;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	r = set_error(err, EINVAL, y->name, at->line, at->column, fmt, ap);
 	va_end(ap);
-	return err_set(err, EINVAL, "%s:%u:%u: %s", y->name, at->line, at->column, text);
+	return r;
 }
 
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key)

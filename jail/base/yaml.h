@@ -51,7 +51,7 @@ int yaml_parse_file(int dirfd, const char *path, struct yaml *ret, struct err *e
 void yaml_deinit(struct yaml *y);
 DEFINE_CLEANUP(yaml, yaml_deinit)
 
-/* "name:line:column: text". Returns -EINVAL. */
+/* "name:line:column: text", made printable. Returns -EINVAL. */
 int yaml_error(const struct yaml *y, const struct yaml_node *at, struct err *err, const char *fmt,
 	       ...) __attribute__((format(printf, 4, 5)));
 

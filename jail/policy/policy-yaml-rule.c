@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <string.h>
 
 #include "jail/policy/call-args.h"
@@ -20,16 +21,26 @@ int policy_yaml_unknown(const struct yaml *y, const struct yaml_node *node, cons
 			  known ? " (" : "", known ?: "", known ? ")" : "");
 }
 
+static char *with_case(const char *text, int (*convert)(int))
+{
+	char *copy = xstrdup(text);
+
+	for (char *p = copy; *p; p++)
+		*p = convert((unsigned char)*p);
+	return copy;
+}
+
 static const char *errno_suggest(const char *text)
 {
 	const char *names[EHWPOISON + 1];
+	auto_free char *upper = with_case(text, toupper);
 	size_t n = 0;
 
 	for (int code = 1; code <= EHWPOISON; code++) {
 		names[n] = strerrorname_np(code);
 		n += !!names[n];
 	}
-	return str_nearest(text, names, n);
+	return str_nearest(upper, names, n);
 }
 
 int policy_yaml_errno(const struct yaml *y, const struct yaml_node *node, int *ret, struct err *err)
@@ -47,12 +58,23 @@ int policy_yaml_errno(const struct yaml *y, const struct yaml_node *node, int *r
 int policy_yaml_call(const struct yaml *y, const struct yaml_node *node,
 		     const struct syscall_def **ret, struct err *err)
 {
+	auto_free char *lower = NULL;
+	const char *near;
+
 	if (node->kind != YAML_SCALAR || !*node->text)
 		return yaml_error(y, node, err, "the name of a system call expected");
 	*ret = syscall_find(node->text);
-	return *ret ? 0
-		    : policy_yaml_unknown(y, node, "system call", syscall_suggest(node->text), NULL,
-					  err);
+	if (*ret)
+		return 0;
+	if (isdigit((unsigned char)*node->text))
+		return yaml_error(y, node, err,
+				  "the name of a system call expected, not a number: these differ "
+				  "between architectures");
+	lower = with_case(node->text, tolower);
+	near = syscall_suggest(lower);
+	return policy_yaml_unknown(
+		y, node, "system call", near,
+		"a name of syscalls(2) expected, or a group such as \"@file-read\"", err);
 }
 
 /* What one comparison is made of while it is read. */
@@ -109,7 +131,7 @@ static int parse_word(const struct operand *o, const struct yaml_node *node, con
 				  word, near);
 	return yaml_error(o->y, node, err, "a number or a constant expected, not '%.60s'%s%.*s%s",
 			  word, prefixes ? " (constants here begin with " : "",
-			  prefixes ? (int)strcspn(prefixes, " ") : 0, prefixes ?: "",
+			  prefixes ? (int)strcspn(prefixes, "-") : 0, prefixes ?: "",
 			  prefixes ? ")" : "");
 }
 
@@ -171,9 +193,7 @@ static int parse_value(const struct operand *o, const struct yaml_node *node,
 	if (r < 0)
 		return r;
 	memcpy(ret, sum, sizeof(sum));
-	*text = strspn(written.data, "0123456789") == written.len && *written.data != '0'
-			? NULL
-			: xstrdup(written.data);
+	*text = take_ptr(written.data);
 	return 0;
 }
 
@@ -376,7 +396,7 @@ static int add_name(const struct yaml *y, const struct yaml_node *name,
 		group = group_find(name->text);
 		if (!group)
 			return policy_yaml_unknown(y, name, "group", group_suggest(name->text),
-						   NULL, err);
+						   "jail-policy(5) lists them", err);
 		rule.group = group->name;
 	} else {
 		r = policy_yaml_call(y, name, &rule.call, err);
@@ -390,6 +410,26 @@ static int add_name(const struct yaml *y, const struct yaml_node *name,
 		*policy_add_rule(policy) = rule;
 	}
 	return 0;
+}
+
+/* Neither arguments nor, in deny, an error. */
+static int bad_specification(const struct yaml *y, const struct yaml_node *key,
+			     const struct yaml_node *value, const struct policy_rule *rule,
+			     struct err *err)
+{
+	const char *arg = call_args(rule->call)[0].name;
+	bool takes_errno = rule->action.kind == POLICY_ERRNO;
+
+	if (!takes_errno && value->kind == YAML_SCALAR && policy_errno_parse(value->text))
+		return yaml_error(y, value, err, "'%.40s' is for deny; here arguments can follow",
+				  value->text);
+	if (rule->group)
+		return yaml_error(y, value, err, "a group stands alone%s",
+				  takes_errno ? ", or with an error's name" : "");
+	return yaml_error(y, value, err,
+			  "arguments of %.40s expected, such as {%s: 1}%s; a call alone stands "
+			  "without ':'",
+			  key->text, arg ?: "arg0", takes_errno ? ", or an error's name" : "");
 }
 
 /* read | "@file-read" | {clone3: ENOSYS} | {socket: {domain: AF_UNIX}} */
@@ -426,9 +466,7 @@ static int add_entry(const struct yaml *y, const struct yaml_node *node,
 		return r;
 	}
 	if (value->kind != YAML_MAP)
-		return yaml_error(y, value, err, "arguments of %.40s expected, such as {arg0: 1}%s",
-				  key->text,
-				  model->action.kind == POLICY_ERRNO ? ", or an error's name" : "");
+		return bad_specification(y, key, value, &policy->rules[first], err);
 	if (policy->rules[first].group && !(value->n == 1 && yaml_get(value, "errno")))
 		return yaml_error(y, value, err,
 				  "a group takes no arguments: its calls have different ones");

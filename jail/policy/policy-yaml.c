@@ -41,7 +41,7 @@ static int parse_action(const struct yaml *y, const struct yaml_node *node,
 	if (ret->error)
 		return 0;
 	near = str_nearest(node->text, words, array_len(words));
-	if (*node->text == 'E' && !near)
+	if (toupper((unsigned char)*node->text) == 'E' && !near)
 		return policy_yaml_errno(y, node, &ret->error, err);
 	return policy_yaml_unknown(y, node, "action", near, words_text, err);
 }

@@ -60,7 +60,9 @@ static void test_json(void **state)
 
 static void test_empty(void **state)
 {
-	static const char *const texts[] = {"", "\n\n", "# only this\n", "---\n", "--- # x\n...\n"};
+	static const char *const texts[] = {
+		"",	 "\n\n",	   "# only this\n",
+		"---\n", "--- # x\n...\n", "\xef\xbb\xbf# a byte order mark\r\n"};
 
 	(void)state;
 	for (size_t i = 0; i < array_len(texts); i++) {
@@ -83,14 +85,17 @@ static void test_bad(void **state)
 		{"a: *x\n", "t.yml:1:4: anchors and aliases"},
 		{"&x a: 1\n", "t.yml:1:1: anchors and aliases"},
 		{"a:\n\tb: 1\n", "t.yml:2:1: "},
-		{"a: @x\n", "t.yml:1:4: a tab or a reserved character"},
+		{"a: @x\n", "t.yml:1:4: a value that begins with @ must be in quotes: \"@…\""},
+		{"# é\r\nb: é\r\na: [é, @x]\n", "t.yml:3:8: a value that begins with @ must be"},
+		{"a: %x\n", "t.yml:1:4: a tab or a reserved character"},
 		{"[a: b\n", "t.yml:2:1: "},
 		{"a: 'x\n", "t.yml:"},
 		{"[x]: 1\n", "t.yml:1:1: a key must be a plain word"},
 		{"{a: 1}: 2\n", "t.yml:1:1: a key must be a plain word"},
 		{"a: 1\n---\nb: 2\n", "t.yml:2:1: a second document"},
-		{"a: \xff\xfe\n", "t.yml:"},
-		{"a: \x01\n", "t.yml:"},
+		{"a: \xff\xfe\n",
+		 "t.yml:1:4: text in UTF-8 expected (invalid leading UTF-8 octet)"},
+		{"é: b\nc: é \x01\n", "t.yml:2:6: control characters are not allowed"},
 		{"a: 1\n b: 2\n", "t.yml:2:"},
 		{"%YAML 9.9\n---\na: 1\n", "t.yml:1:"},
 	};
