@@ -131,22 +131,11 @@ void resources_deinit(struct resources *res)
 	cgroup_deinit(&res->cgroup);
 }
 
-void resources_started(struct resources *res)
-{
-	output_started(&res->output);
-	res->started_ms = io_now_ms();
-}
-
 /* --- while it runs --- */
 
 static bool counts_cpu_time(const struct resources *res)
 {
 	return limits_has(&res->limits, LIMIT_CPU_TIME) && res->cgroup.dir_fd >= 0;
-}
-
-static int64_t wall_left_ms(const struct resources *res)
-{
-	return res->started_ms + (int64_t)res->limits.value[LIMIT_WALL_TIME] - io_now_ms();
 }
 
 /* What is left of the processor time; at most as much passes on each processor meanwhile. */
@@ -159,36 +148,58 @@ static int64_t cpu_left_ms(const struct resources *res)
 	return (int64_t)res->limits.value[LIMIT_CPU_TIME] - (int64_t)(used_us / US_PER_MS);
 }
 
-int resources_wait_ms(const struct resources *res)
+/* Sets when to look again: no limit of time can be passed before. */
+static void plan_next(struct resources *res, int64_t now_ms)
 {
-	int64_t wait = INT64_MAX;
-
+	res->next_ms = INT64_MAX;
 	if (res->reached >= 0)
-		return -1;
+		return;
 	if (limits_has(&res->limits, LIMIT_WALL_TIME))
-		wait = wall_left_ms(res);
+		res->next_ms = res->started_ms + (int64_t)res->limits.value[LIMIT_WALL_TIME];
 	if (counts_cpu_time(res)) {
 		long n = sysconf(_SC_NPROCESSORS_ONLN);
-		int64_t cpu = cpu_left_ms(res) / (n > 0 ? n : 1);
+		int64_t left = cpu_left_ms(res) / (n > 0 ? n : 1);
 
-		cpu = cpu < CPU_CHECK_MIN_MS ? CPU_CHECK_MIN_MS : cpu;
-		wait = cpu < wait ? cpu : wait;
+		left = left < CPU_CHECK_MIN_MS ? CPU_CHECK_MIN_MS : left;
+		if (left < res->next_ms - now_ms)
+			res->next_ms = now_ms + left;
 	}
-	if (wait == INT64_MAX)
+}
+
+void resources_started(struct resources *res)
+{
+	output_started(&res->output);
+	res->started_ms = io_now_ms();
+	plan_next(res, res->started_ms);
+}
+
+int resources_wait_ms(const struct resources *res)
+{
+	int64_t left;
+
+	if (res->next_ms == INT64_MAX)
 		return -1;
-	return wait < 0 ? 0 : wait > INT32_MAX ? INT32_MAX : (int)wait;
+	left = res->next_ms - io_now_ms();
+	return left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
 }
 
 int resources_check(struct resources *res)
 {
+	int64_t now_ms;
+
 	if (res->reached >= 0)
 		return -1;
 	if (output_over_limit(&res->output))
 		res->reached = LIMIT_OUTPUT;
-	else if (limits_has(&res->limits, LIMIT_WALL_TIME) && wall_left_ms(res) <= 0)
+	now_ms = res->next_ms == INT64_MAX ? 0 : io_now_ms();
+	if (res->reached < 0 && now_ms < res->next_ms)
+		return -1;
+	if (limits_has(&res->limits, LIMIT_WALL_TIME) && res->reached < 0 &&
+	    now_ms - res->started_ms >= (int64_t)res->limits.value[LIMIT_WALL_TIME])
 		res->reached = LIMIT_WALL_TIME;
-	else if (counts_cpu_time(res) && cpu_left_ms(res) <= 0)
+	if (counts_cpu_time(res) && res->reached < 0 && cpu_left_ms(res) <= 0)
 		res->reached = LIMIT_CPU_TIME;
+	plan_next(res, now_ms);
 	return res->reached;
 }
 

@@ -17,8 +17,8 @@ struct resources {
 	struct limits limits;
 	struct cgroup cgroup;
 	struct output output;
-	int64_t started_ms;
-	int reached; /* enum policy_limit; -1: none so far */
+	int64_t started_ms, next_ms; /* when to look again; INT64_MAX: never */
+	int reached;		     /* enum policy_limit; -1: none so far */
 };
 #define RESOURCES_INIT                                                      \
 	{                                                                   \
