@@ -7,6 +7,7 @@
 #include "jail/base/io.h"
 #include "jail/cmd-policy.h"
 #include "jail/filter/learn-text.h"
+#include "jail/learn-file.h"
 #include "jail/policy/policy-load.h"
 #include "jail/policy/policy-print.h"
 
@@ -121,6 +122,8 @@ int cmd_policy_learn(int argc, char **argv)
 	if (args.extends && policy_load(args.extends, &base, &err) < 0)
 		return cmd_policy_fail(&err);
 	learn_finish(learn, args.extends ? &base : NULL, &learned, &notes);
+	if (args.extends && args.output)
+		learn_file_name_base(&learned, &base, args.output);
 	print_notes(&notes);
 	return write_policy(args.output, &learned);
 }

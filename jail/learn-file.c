@@ -1,6 +1,8 @@
 #include "jail/learn-file.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "jail/base/io.h"
@@ -30,18 +32,47 @@ static int load_present(const char *path, struct policy *ret, struct err *err)
 	return 0;
 }
 
-/* What the difference is made to: NULL, or *base loaded. */
-static int load_base(const struct policy *present, const char *extends, struct policy *base,
-		     struct err *err)
+/*
+ * What the difference is made to: NULL, or *base loaded. Without --extends it is all that the file
+ * has besides rules of its own.
+ */
+static int load_base(const char *path, const struct policy *present, const char *extends,
+		     struct policy *base, struct err *err)
 {
+	int r;
+
 	if (!extends && present->extends.n == 0)
 		return 0;
-	if (!extends && present->extends.n > 1)
-		return err_set(err, EINVAL,
-			       "--learn: %s extends several policies: say with --extends which one "
-			       "to compare with",
-			       present->name);
-	return policy_load(extends ? extends : present->extends.items[0], base, err);
+	r = policy_load(extends ? extends : path, base, err);
+	for (size_t i = 0; r == 0 && !extends && i < base->n; i++)
+		policy_rule_deinit(&base->rules[i]);
+	if (r == 0 && !extends)
+		base->n = 0;
+	return r;
+}
+
+static size_t folder_length(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? (size_t)(slash - path) + 1 : 0;
+}
+
+void learn_file_name_base(struct policy *learned, const struct policy *base, const char *path)
+{
+	size_t folder = folder_length(base->name);
+	char *name;
+
+	if (base->is_builtin || *base->name == '/')
+		return;
+	if (folder == folder_length(path) && strncmp(base->name, path, folder) == 0)
+		name = str_printf("./%s", base->name + folder);
+	else
+		name = realpath(base->name, NULL);
+	if (!name)
+		return;
+	free(learned->extends.items[0]);
+	learned->extends.items[0] = name;
 }
 
 int learn_file_check(const char *path, const char *extends, struct err *err)
@@ -49,7 +80,7 @@ int learn_file_check(const char *path, const char *extends, struct err *err)
 	auto_cleanup(policy) present = {0}, base = {0};
 	int r = load_present(path, &present, err);
 
-	return r < 0 ? r : load_base(&present, extends, &base, err);
+	return r < 0 ? r : load_base(path, &present, extends, &base, err);
 }
 
 int learn_file_write(const char *path, const char *extends, struct learn *learn, size_t *n_rules,
@@ -60,12 +91,16 @@ int learn_file_write(const char *path, const char *extends, struct learn *learn,
 	int r = load_present(path, &present, err);
 
 	if (r >= 0)
-		r = load_base(&present, extends, &base, err);
+		r = load_base(path, &present, extends, &base, err);
 	if (r < 0)
 		return r;
 	if (present.name)
 		learn_add_policy(learn, &present);
 	learn_finish(learn, base.name ? &base : NULL, &learned, unnamed);
+	if (extends)
+		learn_file_name_base(&learned, &base, path);
+	else
+		strv_deinit(&learned.extends);
 	if (present.name)
 		learn_keep(&present, &learned);
 	policy_print(&learned, &text);

@@ -20,4 +20,10 @@ int learn_file_check(const char *path, const char *extends, struct err *err);
 int learn_file_write(const char *path, const char *extends, struct learn *learn, size_t *n_rules,
 		     struct strv *unnamed, struct err *err);
 
+/*
+ * What learned extends is base: put its name as a file at path has to say it, relative to its own
+ * folder or absolute.
+ */
+void learn_file_name_base(struct policy *learned, const struct policy *base, const char *path);
+
 #endif

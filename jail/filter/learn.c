@@ -455,8 +455,9 @@ void learn_keep(struct policy *earlier, struct policy *ret)
 	ret->unknown = earlier->unknown;
 	ret->has_known = earlier->has_known;
 	ret->known = earlier->known;
-	if (ret->extends.n)
-		return;
-	SWAP(ret->extends, earlier->extends);
-	SWAP(ret->extends_at, earlier->extends_at);
+	for (size_t i = 0; i < earlier->extends.n; i++)
+		if (!strv_has(&ret->extends, earlier->extends.items[i]))
+			strv_add(&ret->extends, earlier->extends.items[i]);
+	free(ret->extends_at);
+	ret->extends_at = xcalloc(ret->extends.n + 1, sizeof(*ret->extends_at));
 }

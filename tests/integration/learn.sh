@@ -92,6 +92,29 @@ import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)'
 ok "policies of two runs make one" "$jail" policy learn -o p.yml a.yml b.yml
 ok "under which both run" clean 1 true
 ok "the second too" clean 1 sh -c 'echo x | cat'
+# --- beyond another policy --------------------------------------------------------------------------
+mkdir -p sub
+"$jail" --learn ./a.yml -- true 2>err
+"$jail" --learn ./sub/p.yml --extends ./a.yml -- sh -c 'echo x | cat' >out 2>err
+ok "--extends: only the difference" fails grep -q '^  - openat' sub/p.yml
+ok "the base is found from the file's folder" "$jail" --policy sub/p.yml -- sh -c 'echo x | cat'
+"$jail" --learn ./sub/p.yml -- perl -e '`true`' 2>err
+ok "which a merge keeps" grep -qF "extends: [$dir/a.yml]" sub/p.yml
+ok "with only the difference again" fails grep -q '^  - openat' sub/p.yml
+cp a.yml sub/base.yml
+rm sub/p.yml
+"$jail" --learn sub/p.yml --extends sub/base.yml -- sh -c 'echo x | cat' >out 2>err
+ok "a base beside it is named so" grep -qxF 'extends: [./base.yml]' sub/p.yml
+"$jail" --learn sub/p.yml --extends default -- sh -c 'echo x | cat' >out 2>err
+ok "a further one comes before it" grep -qxF 'extends: [default, ./base.yml]' sub/p.yml
+"$jail" --learn sub/q.yml --extends default -- "$python" threads.py >out 2>err
+ok "a profile that allows all: no rule is left" fails grep -q '^  - ' sub/q.yml
+ok "a policy without rules of its own runs" "$jail" --policy sub/q.yml -- "$python" threads.py
+printf 'read\nptrace 3\n' >list
+"$jail" policy learn -o sub/r.yml --extends sub/base.yml list
+ok "policy learn names it the same way" grep -qxF 'extends: [./base.yml]' sub/r.yml
+
+# --- what others wrote down -------------------------------------------------------------------------
 if command -v strace >/dev/null && strace -f -o log true 2>err; then
 	strace -f -o log sh -c 'seq 1 20 | sort -r' >out
 	ok "a log of strace is enough" "$jail" policy learn -o p.yml log
