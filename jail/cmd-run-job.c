@@ -391,7 +391,7 @@ int job_run(const struct job_options *options, struct plan *plan, const struct p
 				 .limits = plan->limits,
 				 .resources = RESOURCES_INIT,
 				 .events = {STDERR_FILENO, -1, -1, false, false, false, 0},
-				 .supervisor.notify.fd = -1};
+				 .supervisor = SUPERVISOR_INIT};
 	struct err err = {0};
 	int exit_code = EXIT_FAILED;
 

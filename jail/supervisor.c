@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "jail/filter/decode.h"
-#include "jail/supervise/procmem.h"
 
 enum { PROGRAM_PRINTED_MAX = 3 * PROGRAM_MAX, X32_BIT = 0x40000000 };
 
@@ -80,14 +79,22 @@ static bool is_within_limits(struct supervisor *s, int nr)
 
 /* --- texts --- */
 
+struct memory {
+	struct procmem *procmem;
+	pid_t thread;
+};
+
 static ssize_t read_memory(void *context, uint64_t address, void *to, size_t size)
 {
-	return procmem_read(*(const pid_t *)context, address, to, size);
+	const struct memory *memory = context;
+
+	return procmem_read(memory->procmem, memory->thread, address, to, size);
 }
 
-static void print_call(const struct supervisor *s, struct call *call, struct buf *out)
+static void print_call(struct supervisor *s, const struct call *call, struct buf *out)
 {
-	struct call_memory memory = {read_memory, &call->thread};
+	struct memory context = {&s->procmem, call->thread};
+	struct call_memory memory = {read_memory, &context};
 
 	if (!call->is_native) {
 		buf_addf(out, "call %d of another ABI", call->data->nr);
@@ -227,5 +234,6 @@ int supervisor_handle(struct supervisor *s, struct err *err)
 
 void supervisor_deinit(struct supervisor *s)
 {
+	procmem_deinit(&s->procmem);
 	notify_deinit(&s->notify);
 }

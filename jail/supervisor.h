@@ -12,6 +12,7 @@
 #include "jail/filter/refusals.h"
 #include "jail/supervise/events.h"
 #include "jail/supervise/notify.h"
+#include "jail/supervise/procmem.h"
 
 enum supervisor_mode {
 	SUPERVISE_ENFORCE, /* do what the policy says, and count what is refused */
@@ -19,6 +20,10 @@ enum supervisor_mode {
 	SUPERVISE_LEARN,   /* make every call, and remember it */
 };
 
+#define SUPERVISOR_INIT                                       \
+	{                                                     \
+		.notify = {.fd = -1}, .procmem = PROCMEM_INIT \
+	}
 struct supervisor {
 	/* set by the caller, who owns all of them */
 	enum supervisor_mode mode;
@@ -31,6 +36,7 @@ struct supervisor {
 
 	/* filled in by supervisor_start() and meanwhile */
 	struct notify notify; /* fd -1: no listener, now or any more */
+	struct procmem procmem;
 	int exec_nrs[2], fork_nrs[4];
 	pid_t command; /* in jail's pid namespace */
 	bool has_killed_command;

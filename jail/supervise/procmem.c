@@ -2,28 +2,109 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
-
-#include "jail/base/cleanup.h"
 
 enum { PAGE = 4096, STATUS_MAX = 512 };
 
-ssize_t procmem_read(pid_t thread, uint64_t address, void *to, size_t size)
+struct request {
+	pid_t thread;
+	uint64_t address;
+	size_t size;
+};
+
+struct reply {
+	ssize_t n;
+	char bytes[PROCMEM_READ_MAX];
+};
+
+static ssize_t read_memory(const struct request *request, void *to)
 {
-	size_t first = PAGE - address % PAGE;
+	size_t first = PAGE - request->address % PAGE, size = request->size;
 	struct iovec local = {to, size}, remote[2];
 	ssize_t n;
 
 	if (first > size)
 		first = size;
 	/* what cannot be read of a part is no reason to have nothing of the parts before it */
-	remote[0] = (struct iovec){(void *)(uintptr_t)address, first};
-	remote[1] = (struct iovec){(void *)(uintptr_t)(address + first), size - first};
-	n = process_vm_readv(thread, &local, 1, remote, size > first ? 2 : 1, 0);
+	remote[0] = (struct iovec){(void *)(uintptr_t)request->address, first};
+	remote[1] = (struct iovec){(void *)(uintptr_t)(request->address + first), size - first};
+	n = process_vm_readv(request->thread, &local, 1, remote, size > first ? 2 : 1, 0);
 	return n < 0 ? -errno : n;
+}
+
+/* The reader's life: it ends with us. */
+static void serve(int fd)
+{
+	struct request request;
+	struct reply reply;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (recv(fd, &request, sizeof(request), 0) == sizeof(request)) {
+		reply.n = read_memory(&request, reply.bytes);
+		if (send(fd, &reply, offsetof(struct reply, bytes) + (reply.n > 0 ? reply.n : 0),
+			 MSG_NOSIGNAL) < 0)
+			break;
+	}
+	_exit(0);
+}
+
+static int start(struct procmem *procmem)
+{
+	int fds[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0) {
+		close(fds[0]);
+		serve(fds[1]);
+	}
+	close(fds[1]);
+	if (pid < 0) {
+		close(fds[0]);
+		return -EAGAIN;
+	}
+	procmem->fd = fds[0];
+	return 0;
+}
+
+void procmem_deinit(struct procmem *procmem)
+{
+	if (procmem->fd >= 0)
+		close(procmem->fd);
+	procmem->fd = -1;
+}
+
+ssize_t procmem_read(struct procmem *procmem, pid_t thread, uint64_t address, void *to, size_t size)
+{
+	struct request request = {thread, address,
+				  size < PROCMEM_READ_MAX ? size : PROCMEM_READ_MAX};
+	struct pollfd answer = {.events = POLLIN};
+	struct reply reply;
+
+	if (procmem->is_lost)
+		return -ETIMEDOUT;
+	if (procmem->fd < 0 && start(procmem) < 0)
+		return -EAGAIN;
+	answer.fd = procmem->fd;
+	if (send(procmem->fd, &request, sizeof(request), MSG_NOSIGNAL) < 0 ||
+	    poll(&answer, 1, PROCMEM_WAIT_MS) <= 0 ||
+	    recv(procmem->fd, &reply, sizeof(reply), 0) < (ssize_t)offsetof(struct reply, bytes)) {
+		procmem->is_lost = true;
+		procmem_deinit(procmem);
+		return -ETIMEDOUT;
+	}
+	if (reply.n > 0)
+		memcpy(to, reply.bytes, (size_t)reply.n);
+	return reply.n;
 }
 
 /* The beginning of a small file below /proc/PID, NUL-terminated. Returns its length, 0 if none. */

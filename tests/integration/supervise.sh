@@ -178,6 +178,29 @@ def work():
 all = [threading.Thread(target=work) for i in range(16)]
 [t.start() for t in all]
 [t.join() for t in all]'
+cat >faults.py <<'Y'
+# A path in a page that nobody fills: whoever reads it waits.
+import ctypes, os, platform, signal, sys, threading, time
+libc = ctypes.CDLL(None, use_errno=True)
+uffd = libc.syscall(282 if platform.machine() == "aarch64" else 323, 0)
+if uffd < 0:
+    sys.exit(77)
+libc.mmap.restype = ctypes.c_void_p
+page = libc.mmap(None, ctypes.c_size_t(4096), 3, 0x22, -1, ctypes.c_long(0))
+api = (ctypes.c_uint64 * 3)(0xAA, 0, 0)
+area = (ctypes.c_uint64 * 4)(page, 4096, 1, 0)
+if libc.ioctl(uffd, ctypes.c_ulong(0xC018AA3F), api) or libc.ioctl(uffd, ctypes.c_ulong(0xC020AA00), area):
+    sys.exit(77)
+threading.Thread(target=lambda: libc.mkdir(ctypes.c_void_p(page), 0o777), daemon=True).start()
+time.sleep(1)
+os.kill(os.getpid(), signal.SIGKILL)
+Y
+if [[ $(id -u) == 0 ]] && "$jail" --noop "$python" faults.py; [[ $? == 137 ]]; then
+	ok "a path that nobody can read: its address" says 137 "mkdir(0x" timeout 20 "$jail" --watch --caps sys_ptrace -p eperm.yml -- \
+		"$python" faults.py
+else
+	skip "a path that nobody can read" "no userfaultfd here"
+fi
 cp "$(readlink -f /bin/true)" foreign && printf '\xff\x7f' | dd of=foreign bs=1 seek=18 conv=notrunc status=none
 ok "of another architecture" says 126 "another architecture" "$jail" -p eperm.yml -- ./foreign
 ok "missing" says 127 "not found" "$jail" -p eperm.yml -- no-such-command
