@@ -1,7 +1,9 @@
 #include <errno.h>
 #include <linux/seccomp.h>
+#include <string.h>
 
 #include "jail/base/cleanup.h"
+#include "jail/filter/cond-solve.h"
 #include "jail/filter/policy-test.h"
 #include "jail/filter/simulate.h"
 
@@ -87,28 +89,47 @@ static void say_what_happened(const struct machine *machine, const struct policy
 	decision_print_place(&decision, out);
 	for (unsigned int i = 0, n = 0; i < 6; i++)
 		if (!(test->given & 1U << i) && args[i])
-			buf_addf(out, "%s%u", n++ ? ", " : "\n#   with any value of argument ",
-				 i + 1);
+			buf_addf(out, "%s%u = 0x%llx", n++ ? ", " : "\n#   with argument ", i + 1,
+				 (unsigned long long)args[i]);
 	if (!is_met(machine, &said, data))
 		buf_adds(out, "\n#   and the filter does not do what the policy says: a bug");
 	buf_adds(out, "\n");
 }
 
-/* What the row does not give may be anything: all zeros and all ones stand for it. */
+/* The row with these values where it gives none. */
+static bool run_with(const struct machine *machine, const struct policy_test *test,
+		     const uint64_t fill[6], struct buf *why)
+{
+	struct seccomp_data data = {.nr = test->nr, .arch = test->audit};
+	uint64_t args[6];
+
+	for (unsigned int i = 0; i < 6; i++)
+		args[i] = data.args[i] = test->given & 1U << i ? test->args[i] : fill[i];
+	if (is_met(machine, test, &data))
+		return true;
+	say_what_happened(machine, test, &data, args, why);
+	return false;
+}
+
+/*
+ * What the row does not give may be anything: zeros, ones, and what each rule of the call looks for
+ * stand for it.
+ */
 static bool run_row(const struct machine *machine, const struct policy_test *test, struct buf *why)
 {
-	static const uint64_t fills[] = {0, UINT64_MAX};
+	static const uint64_t zeros[6] = {0};
+	const bool has_rules = test->nr < FILTER_CALLS_MAX;
+	uint64_t fill[6];
 
-	for (size_t f = 0; f < array_len(fills); f++) {
-		struct seccomp_data data = {.nr = test->nr, .arch = test->audit};
-		uint64_t args[6];
-
-		for (unsigned int i = 0; i < 6; i++)
-			args[i] = data.args[i] = test->given & 1U << i ? test->args[i] : fills[f];
-		if (is_met(machine, test, &data))
-			continue;
-		say_what_happened(machine, test, &data, args, why);
+	memset(fill, 0xff, sizeof(fill));
+	if (!run_with(machine, test, zeros, why) || !run_with(machine, test, fill, why))
 		return false;
+	for (size_t i = 0; has_rules && i < machine->model.calls[test->nr].n; i++) {
+		const struct filter_rule *rule = &machine->model.calls[test->nr].rules[i];
+
+		if (conds_can_hold(rule->conds, rule->n_conds, test->arch, fill, NULL) &&
+		    !run_with(machine, test, fill, why))
+			return false;
 	}
 	return true;
 }
