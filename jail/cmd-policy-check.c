@@ -10,7 +10,7 @@
 enum { LINE_MAX_BYTES = 8000 };
 
 struct args {
-	const char *arch, *kernel;
+	const char *arch, *kernel, *age;
 	bool is_strict, is_json, is_quiet;
 };
 
@@ -19,6 +19,8 @@ static const struct opt options[] = {
 	{0, "arch", "A", OPT_STRING, AT(arch), "amd64 or arm64 (default: both)"},
 	{0, "kernel", "K", OPT_STRING, AT(kernel),
 	 "the kernel it is for, like 6.1 (default: the newest)"},
+	{0, "age", "K", OPT_STRING, AT(age),
+	 "warn of what kernel K has and the author could not know"},
 	{0, "strict", NULL, OPT_FLAG, AT(is_strict), "exit 1 when there are warnings"},
 	{'q', "quiet", NULL, OPT_FLAG, AT(is_quiet), "no notes: mistakes and warnings only"},
 	{0, "json", NULL, OPT_FLAG, AT(is_json), "as JSON"},
@@ -240,6 +242,11 @@ int cmd_policy_check(int argc, char **argv)
 		return code;
 	if (cmd_policy_target(args.arch, args.kernel, NULL, &target, &err) < 0)
 		return cmd_policy_misuse(&usage, &err);
+	if (args.age && kver_parse(args.age, &what.age, &err) < 0) {
+		err_wrap(&err, "--age");
+		return cmd_policy_misuse(&usage, &err);
+	}
+	what.has_age = args.age;
 	what.arches = args.arch ? 1U << target.arch : 0;
 	what.has_kernel = args.kernel;
 	what.kernel = target.kernel;

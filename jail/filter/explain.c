@@ -255,7 +255,8 @@ static void print_decision(const struct answer *a, struct buf *out)
 		buf_addf(out, " %s: %s",
 			 strerrorname_np(action->error) ? strerrorname_np(action->error) : "?",
 			 strerror(action->error));
-	buf_addf(out, " (the filter returns 0x%08x)\n", kernel_value(a, action));
+	buf_addf(out, "\n  value 0x%08x, which the filter returns to the kernel\n",
+		 kernel_value(a, action));
 }
 
 static void print_candidates(const struct answer *a, struct buf *out)

@@ -1,9 +1,11 @@
 #include "jail/filter/lint.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "jail/base/cleanup.h"
+#include "jail/policy/policy-age.h"
 
 const char *finding_kind_name(enum finding_kind kind)
 {
@@ -53,30 +55,52 @@ void findings_add(struct findings *findings, struct finding finding)
 	findings->items[findings->n++] = finding;
 }
 
-/* "name:line:column: text" of the reader: the position goes where positions are. */
-static void add_warning(const struct policy *policy, const char *warning, struct findings *ret)
+/* The file, of the policy and those it extends, whose name starts the line. */
+static const struct policy *named_in(const struct policy *policy, const char *line)
 {
-	struct finding finding = {.kind = FINDING_READER, .file = policy->name};
-	const char *text = warning;
+	const struct policy *found =
+		str_starts(line, policy->name) && line[strlen(policy->name)] == ':' ? policy : NULL;
+
+	for (size_t i = 0; i < policy->n_bases && !found; i++)
+		found = named_in(&policy->bases[i], line);
+	return found;
+}
+
+/* "name:line:column: text" or "name: text": the position goes where positions are. */
+static void add_line(const struct policy *policy, enum finding_kind kind, const char *line,
+		     struct findings *ret)
+{
+	const struct policy *named = named_in(policy, line);
+	struct finding finding = {.kind = kind, .file = named ? named->name : policy->name};
+	struct policy_pos at;
 	int len = 0;
 
-	if (str_starts(warning, policy->name)) {
-		text += strlen(policy->name);
-		if (sscanf(text, ":%u:%u: %n", &finding.at.line, &finding.at.column, &len) < 2 ||
-		    !len)
-			len = str_starts(text, ": ") ? 2 : 0;
-		text += len;
+	if (named) {
+		line += strlen(named->name) + 1;
+		if (sscanf(line, "%u:%u: %n", &at.line, &at.column, &len) == 2 && len)
+			finding.at = at;
+		else
+			len = *line == ' ';
 	}
-	finding.text = xstrdup(text);
+	finding.text = xstrdup(line + len);
 	findings_add(ret, finding);
 }
 
 static void add_warnings(const struct policy *policy, struct findings *ret)
 {
 	for (size_t i = 0; i < policy->warnings.n; i++)
-		add_warning(policy, policy->warnings.items[i], ret);
+		add_line(policy, FINDING_READER, policy->warnings.items[i], ret);
 	for (size_t i = 0; i < policy->n_bases; i++)
 		add_warnings(&policy->bases[i], ret);
+}
+
+static void add_age(const struct policy *policy, const struct kver *kernel, struct findings *ret)
+{
+	auto_cleanup(strv) lines = {0};
+
+	policy_age_check(policy, kernel, &lines);
+	for (size_t i = 0; i < lines.n; i++)
+		add_line(policy, FINDING_AGE, lines.items[i], ret);
 }
 
 static int compare(const void *va, const void *vb)
@@ -100,10 +124,13 @@ void policy_lint(const struct policy *policy, const struct lint_options *options
 		 struct findings *ret)
 {
 	const unsigned int arches = options->arches ? options->arches : (1U << ARCH_COUNT) - 1;
-	const struct lint_options full = {arches, options->has_kernel, options->kernel};
+	struct lint_options full = *options;
 	const struct policy_settings *s = &policy->settings;
 
+	full.arches = arches;
 	add_warnings(policy, ret);
+	if (options->has_age)
+		add_age(policy, &options->age, ret);
 	lint_rules(policy, &full, ret);
 	for (unsigned int arch = 0; arch < ARCH_COUNT; arch++) {
 		const struct filter_target target = {

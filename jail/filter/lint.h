@@ -47,6 +47,8 @@ struct lint_options {
 	unsigned int arches; /* bits; 0: all */
 	bool has_kernel;
 	struct kver kernel; /* what it would do there; otherwise on the newest */
+	bool has_age;
+	struct kver age; /* is it older than this kernel: policy_age_check() */
 };
 
 /* The policy as policy_load() made it; it must outlive the findings. Adds to *ret. */

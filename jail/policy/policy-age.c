@@ -38,10 +38,11 @@ static void check_file(const struct policy *file, const struct policy *all,
 			 call->since.part[1]);
 	}
 	if (n)
-		strv_addf(out, "%s:%s%s knows Linux %u.%u; %u.%u has %zu newer call%s: %s",
-			  file->name, file->date ? " of " : "", file->date ? file->date : "",
-			  file->known.part[0], file->known.part[1], kernel->part[0],
-			  kernel->part[1], n, n == 1 ? "" : "s", names.data);
+		strv_addf(out, "%s: knows Linux %u.%u%s%s%s; %u.%u has %zu newer call%s: %s",
+			  file->name, file->known.part[0], file->known.part[1],
+			  file->date ? " (" : "", file->date ? file->date : "",
+			  file->date ? ")" : "", kernel->part[0], kernel->part[1], n,
+			  n == 1 ? "" : "s", names.data);
 	for (size_t i = 0; i < file->n_bases; i++)
 		check_file(&file->bases[i], all, kernel, out);
 }

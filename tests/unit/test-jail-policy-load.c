@@ -303,7 +303,7 @@ static void age(void **state)
 	assert_int_equal(out.n, 1);
 	assert_string_equal(
 		out.items[0],
-		"old.yml: of 2022-11-12 knows Linux 6.5; 6.10 has 10 newer calls: fchmodat2 (6.6), "
+		"old.yml: knows Linux 6.5 (2022-11-12); 6.10 has 10 newer calls: fchmodat2 (6.6), "
 		"futex_requeue (6.7), futex_wait (6.7), futex_wake (6.7), listmount (6.8), "
 		"lsm_get_self_attr (6.8), lsm_list_modules (6.8), lsm_set_self_attr (6.8), "
 		"map_shadow_stack (6.6), statmount (6.8)");
