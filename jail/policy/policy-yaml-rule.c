@@ -116,6 +116,7 @@ static int parse_word(const struct operand *o, const struct yaml_node *node, con
 {
 	const struct arg_def *def = &call_args(o->call)[o->arg];
 	const char *near, *prefixes = def->constants;
+	size_t len = prefixes ? strcspn(prefixes, "-") : 0;
 	uint64_t number;
 
 	if (constant_find(word, value) == 0)
@@ -131,7 +132,7 @@ static int parse_word(const struct operand *o, const struct yaml_node *node, con
 				  word, near);
 	return yaml_error(o->y, node, err, "a number or a constant expected, not '%.60s'%s%.*s%s",
 			  word, prefixes ? " (constants here begin with " : "",
-			  prefixes ? (int)strcspn(prefixes, "-") : 0, prefixes ?: "",
+			  (int)(len && prefixes[len] ? len - 1 : len), prefixes ?: "",
 			  prefixes ? ")" : "");
 }
 
