@@ -6,10 +6,13 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
+#include "jail/base/io.h"
 #include "jail/base/yaml.h"
 #include "jail/namespace.h"
+#include "jail/policy/groups.h"
 #include "jail/policy/policy-load.h"
 #include "jail/policy/policy-print.h"
 #include "jail/policy/policy-yaml.h"
@@ -279,6 +282,52 @@ static void printed(void **state)
 		check_round_trip(policy_builtin_names[i]);
 }
 
+/* Each display of the manual page is a policy, or the part of one that lacks the first two keys. */
+static void check_example(const char *text, size_t len, int number)
+{
+	auto_free char *name = str_printf("example %d", number);
+	auto_cleanup(policy) policy = {0};
+	auto_cleanup(buf) whole = {0};
+	auto_cleanup(yaml) y = {0};
+	struct err err = {0};
+
+	if (!str_starts(text, "version: 1\n"))
+		buf_adds(&whole, "version: 1\ndefault: kill\n");
+	buf_add(&whole, text, len);
+	if (yaml_parse(name, whole.data, whole.len, &y, &err) < 0 ||
+	    policy_load_text(name, whole.data, whole.len, &policy, &err) < 0)
+		fail_msg("%s\n%s", err.msg, whole.data);
+	if (!policy.n && !policy.settings.plugins.n && !policy.settings.has_paths)
+		fail_msg("%s says nothing:\n%s", name, whole.data);
+}
+
+static void manual(void **state)
+{
+	static const char start[] = ".Bd -literal -offset indent\n";
+	auto_cleanup(buf) page = {0};
+	const char *p;
+	int n = 0;
+
+	(void)state;
+	assert_int_equal(io_read_file(AT_FDCWD, "docs/jail-policy.5", 1 << 20, &page, NULL), 0);
+	for (p = page.data; (p = strstr(p, start));) {
+		const char *end = strstr(p, "\n.Ed\n");
+
+		assert_non_null(end);
+		p += strlen(start);
+		check_example(p, end + 1 - p, ++n);
+	}
+	assert_true(n >= 8);
+	for (size_t i = 0; i < call_group_count; i++) {
+		auto_free char *item = str_printf("\n.It Cm %s\n", call_groups[i].name);
+
+		if (!strstr(page.data, item))
+			fail_msg("%s is not in the page", call_groups[i].name);
+	}
+	for (int i = 0; i < LIMIT_COUNT; i++)
+		assert_non_null(strstr(page.data, policy_limit_name(i)));
+}
+
 /* The kernel's own numbers, from its headers. */
 static void numbers(void **state)
 {
@@ -314,9 +363,9 @@ static void numbers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good),	   cmocka_unit_test(positions),
-		cmocka_unit_test(rules),   cmocka_unit_test(everything),
-		cmocka_unit_test(printed), cmocka_unit_test(numbers),
+		cmocka_unit_test(good),	      cmocka_unit_test(positions), cmocka_unit_test(rules),
+		cmocka_unit_test(everything), cmocka_unit_test(printed),   cmocka_unit_test(manual),
+		cmocka_unit_test(numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
