@@ -61,8 +61,7 @@ static void refused(const char *name, int code, const char *want)
 	assert_int_equal(policy.n, 77);
 }
 
-/* --- what is not a policy, or not there --------------------------------------------------------
- */
+/* --- what is not a policy, or not there ----------------------------------------------------- */
 
 static void no_policy(void **state)
 {
@@ -104,8 +103,7 @@ static void unreadable(void **state)
 		assert_int_equal(seteuid(0), 0);
 }
 
-/* --- extends -----------------------------------------------------------------------------------
- */
+/* --- extends -------------------------------------------------------------------------------- */
 
 static void relative(void **state)
 {
@@ -193,8 +191,7 @@ static void bounds(void **state)
 	refused("e7.yml", E2BIG, "./e1.yml:2:19: more than 64 files in all");
 }
 
-/* --- settings ----------------------------------------------------------------------------------
- */
+/* --- settings ------------------------------------------------------------------------------- */
 
 static void settings(void **state)
 {
@@ -240,8 +237,7 @@ static void settings(void **state)
 	assert_int_equal(s->plugins.n, 3);
 }
 
-/* --- formats, built-in profiles ----------------------------------------------------------------
- */
+/* --- formats, built-in profiles ------------------------------------------------------------- */
 
 static void formats(void **state)
 {
