@@ -90,18 +90,6 @@ static int parse_format(const char *name, enum format *ret, struct err *err)
 	return err_set(err, EINVAL, "--format %.40s: pseudo, bpf or c expected", name);
 }
 
-static int write_out(const struct buf *out, const char *path)
-{
-	struct err err = {0};
-
-	if (!path)
-		return cmd_policy_print(out, 0);
-	if (io_write_atomic(AT_FDCWD, path, out->data, out->len, 0666, &err) == 0)
-		return 0;
-	cmd_policy_fail(&err);
-	return EXIT_POLICY_LOST;
-}
-
 int cmd_policy_compile(int argc, char **argv)
 {
 	auto_cleanup(policy) policy = {0};
@@ -133,5 +121,5 @@ int cmd_policy_compile(int argc, char **argv)
 			    format, &out, &err) < 0)
 			return cmd_policy_fail(&err);
 	}
-	return write_out(&out, args.output);
+	return cmd_policy_write(&out, args.output, 0);
 }

@@ -1,6 +1,7 @@
 #include "jail/cmd-policy.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -17,6 +18,7 @@ static const struct verb {
 	{"explain", cmd_policy_explain, "what happens to a call, and the rule that says so"},
 	{"test", cmd_policy_test, "hold tables of calls and expected actions against a policy"},
 	{"compile", cmd_policy_compile, "the filter as text, bytes or C, and what it costs"},
+	{"convert", cmd_policy_convert, "from any accepted format to another"},
 	{"list", cmd_policy_list, "the built-in profiles, or the groups of calls"},
 	{"show", cmd_policy_show, "the text of a built-in profile, the calls of a group"},
 	{"learn", cmd_policy_learn,
@@ -97,6 +99,28 @@ int cmd_policy_print(const struct buf *text, int code)
 		return code;
 	fprintf(stderr, "jail policy: stdout: %s\n", strerror(-r));
 	return EXIT_POLICY_LOST;
+}
+
+int cmd_policy_write(const struct buf *text, const char *path, int code)
+{
+	struct err err = {0};
+
+	if (!path)
+		return cmd_policy_print(text, code);
+	if (io_write_atomic(AT_FDCWD, path, text->data, text->len, 0666, &err) == 0)
+		return code;
+	cmd_policy_fail(&err);
+	return EXIT_POLICY_LOST;
+}
+
+void cmd_policy_lines(const char *prefix, const struct strv *lines)
+{
+	for (size_t i = 0; i < lines->n; i++) {
+		auto_cleanup(buf) text = {0};
+
+		str_printable(&text, lines->items[i], strlen(lines->items[i]), SIZE_MAX, false);
+		fprintf(stderr, "%s%s\n", prefix, text.data);
+	}
 }
 
 int cmd_policy_options(const struct cmd_policy_usage *usage, const struct opt *table, size_t n,

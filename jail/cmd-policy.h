@@ -17,6 +17,7 @@ enum {
 
 int cmd_policy(int argc, char **argv); /* argv[0] is "policy" */
 int cmd_policy_check(int argc, char **argv);
+int cmd_policy_convert(int argc, char **argv);
 int cmd_policy_learn(int argc, char **argv);
 int cmd_policy_compile(int argc, char **argv);
 int cmd_policy_explain(int argc, char **argv);
@@ -42,6 +43,10 @@ int cmd_policy_misuse(const struct cmd_policy_usage *usage, const struct err *er
 int cmd_policy_fail(const struct err *err);
 /* Everything to stdout. Returns code, or EXIT_POLICY_LOST (said on stderr) when that fails. */
 int cmd_policy_print(const struct buf *text, int code);
+/* The same into the file path, unless it is NULL. */
+int cmd_policy_write(const struct buf *text, const char *path, int code);
+/* Each, made printable, on stderr: a reader's warnings, what a writer could not hold. */
+void cmd_policy_lines(const char *prefix, const struct strv *lines);
 /*
  * What --arch, --kernel and --caps say, each NULL when it was not given: this machine's
  * architecture and kernel, no capabilities.

@@ -1,5 +1,6 @@
 /* jail [options] COMMAND: run a program in a sandbox; docs/jail.1 */
 #include "jail/cmd-run.h"
+#include "jail/cmd-policy.h"
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -11,6 +12,7 @@
 #include "jail/base/opts.h"
 #include "jail/base/version.h"
 #include "jail/caps.h"
+#include "jail/cmd-policy.h"
 #include "jail/namespace.h"
 #include "jail/policy/policy-load.h"
 #include "jail/settings.h"
@@ -210,6 +212,8 @@ int cmd_run(int argc, char **argv)
 		return job_failure(&err, EXIT_USAGE);
 	if (plan_make(&args.spec, &plan, &err) < 0)
 		return usage_error(&err);
+	if (!args.job.is_quiet)
+		cmd_policy_lines("jail: ", &policy.warnings);
 	if (args.is_dry_run)
 		return dry_run(&plan, args.is_json);
 	if (!(plan.namespaces & NS_USER) && caps_check_held(args.spec.caps, &err) < 0)

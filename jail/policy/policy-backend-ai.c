@@ -22,8 +22,8 @@ static const char *const keys[] = {
 static const char *const default_env_keys[] = {
 	"HOME", "PATH", "LANG", "PYENV_ROOT", "PYTHONPATH", "LD_LIBRARY_PATH", "LD_PRELOAD"};
 
-/* What an interpreter needs to start: readable and executable, whatever OP_OPEN lists. */
-static const char *const system_folders[] = {"/bin", "/lib", "/lib64", "/usr", "/etc", "/proc"};
+const char *const policy_backend_ai_folders[BACKEND_AI_FOLDERS] = {
+	"/bin", "/lib", "/lib64", "/usr", "/etc", "/proc", "/dev"};
 
 enum path_op { OP_OPEN, OP_ACCESS, OP_EXEC, OP_STAT, OP_CHMOD, OP_COUNT };
 static const char *const op_names[OP_COUNT][2] = {[OP_OPEN] = {"OP_OPEN", "OpOpen"},
@@ -305,10 +305,13 @@ static int parse_paths(struct reader *r)
 		add_path(r->policy, "/", 1, PATH_READ | PATH_WRITE, s->paths_at);
 	if (!exec_is_limited)
 		add_path(r->policy, "/", 1, PATH_EXECUTE, s->paths_at);
-	for (size_t i = 0; i < array_len(system_folders); i++)
-		add_path(r->policy, system_folders[i], strlen(system_folders[i]),
-			 PATH_READ | PATH_EXECUTE, s->paths_at);
-	add_path(r->policy, "/dev", 4, PATH_READ | PATH_WRITE, s->paths_at);
+	for (int i = 0; i < BACKEND_AI_FOLDERS; i++) {
+		const char *folder = policy_backend_ai_folders[i];
+
+		add_path(r->policy, folder, strlen(folder),
+			 PATH_READ | (str_eq(folder, "/dev") ? PATH_WRITE : PATH_EXECUTE),
+			 s->paths_at);
+	}
 	for (size_t i = 0; !r->ops[OP_OPEN].is_everything && i < opened->n; i++)
 		add_glob(r, &opened->items[i], PATH_READ | PATH_WRITE);
 	for (size_t i = 0; exec_is_limited && i < executed->n; i++)

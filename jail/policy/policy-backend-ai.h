@@ -11,6 +11,13 @@
 #include "jail/base/yaml.h"
 #include "jail/policy/policy.h"
 
+/*
+ * Folders that stay readable and executable (/dev: writable) whatever is listed: without them no
+ * interpreter starts.
+ */
+enum { BACKEND_AI_FOLDERS = 7 };
+extern const char *const policy_backend_ai_folders[BACKEND_AI_FOLDERS];
+
 /* Whether the document looks like one: has a key that only this format has. */
 bool policy_backend_ai_is(const struct yaml *y);
 /* As policy_from_yaml(). diff_to_default makes it extend the built-in profile `compute`. */
