@@ -74,8 +74,9 @@ errno() { # errno PROFILE WANT CALL ARG...
 }
 fails() { ! "$@"; }
 
+declare -A five=([node]='console.log(2 + 3)' [Rscript]='cat(2 + 3)')
 programs() {
-	local profile
+	local profile interpreter
 	for profile in default strict permissive compute; do
 		ok "$profile$1: true" run "$profile" true
 		ok "$profile$1: python3: threads, subprocesses" gives "done" run "$profile" "$python" work.py
@@ -85,8 +86,7 @@ programs() {
 			sh -c 'for i in b c a; do echo $i; done | sort | tr a-z A-Z | { read x; read y; echo 3 $y; }'
 		for interpreter in node Rscript; do
 			if command -v $interpreter >/dev/null; then
-				ok "$profile$1: $interpreter" gives 5 run "$profile" $interpreter -e \
-					"$([[ $interpreter == node ]] && echo 'console.log(2 + 3)' || echo 'cat(2 + 3, "\n", sep = "")')"
+				ok "$profile$1: $interpreter" gives 5 run "$profile" $interpreter -e "${five[$interpreter]}"
 			else
 				skip "$profile$1: $interpreter" "not installed"
 			fi
