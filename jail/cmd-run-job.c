@@ -328,7 +328,7 @@ static void print_report(const struct job *job, struct buf *out)
 		 "jail: largest process %ld KiB, page faults %ld, read %ld, written %ld blocks\n",
 		 usage->ru_maxrss, usage->ru_majflt, usage->ru_inblock, usage->ru_oublock);
 	if (job->sandbox.supervisor && !job->end.is_unsupervised)
-		buf_addf(out, "jail: started %llu processes and threads, and %llu programs\n",
+		buf_addf(out, "jail: processes and threads started: %llu, programs: %llu\n",
 			 (unsigned long long)job->supervisor.forks,
 			 (unsigned long long)job->supervisor.execs);
 }

@@ -30,10 +30,11 @@ static void find_numbers(const struct supervisor *s, const char *const *names, i
 		nrs[i] = syscall_find(names[i])->nr[arch_of(s)];
 }
 
+/* -1 among the numbers is a call that this architecture lacks. */
 static bool is_one_of(const int *nrs, size_t n, int nr)
 {
 	for (size_t i = 0; i < n; i++)
-		if (nrs[i] == nr)
+		if (nrs[i] == nr && nr >= 0)
 			return true;
 	return false;
 }

@@ -25,6 +25,13 @@ exits() { # exits CODE COMMAND...
 fails() { ! "$@"; }
 # gone PATTERN: no process of this command line is left
 gone() { ! pgrep -f "$1" >/dev/null; }
+soon() { # soon COMMAND...: it succeeds within a few seconds
+	for _ in {1..100}; do
+		! "$@" || return 0
+		sleep 0.05
+	done
+	return 1
+}
 
 cat >eperm.yml <<'Y'
 version: 1
@@ -116,6 +123,12 @@ ok "the same in a pid namespace" ends INT 137 --grace 200ms -n user,pid -- sh -c
 ok "who ends in time is not killed" ends TERM 0 --grace 20s -- sh -c 'trap "exit 0" TERM; touch ready; while :; do sleep 0.05; done'
 ok "a terminal's or a parent's HUP does not start the grace time" ends HUP 9 --grace 100ms -- \
 	sh -c 'trap "sleep 0.4; exit 9" HUP; touch ready; while :; do sleep 0.05; done'
+ok "one that has stopped itself" ends TERM 137 --grace 200ms -p eperm.yml -- sh -c 'touch ready; kill -STOP $$; exit 3'
+ok "what is left stopped is ended" exits 6 timeout 30 "$jail" -p eperm.yml -- sh -c 'sh -c "kill -STOP \$\$; exec sleep 65.25" & sleep 0.2; exec sh -c "exit 6"'
+ok "nothing of that is left" gone '65[.]25'
+ok "kill -9 of jail: the command ends" ends KILL 137 -p eperm.yml -- sh -c 'touch ready; exec sleep 66.25'
+ok "and with a pid namespace all of it" ends KILL 137 -n user,pid -p eperm.yml -- sh -c 'sleep 66.25 & touch ready; exec sleep 66.25'
+ok "nothing is left then either" soon gone '^sleep 66.25'
 # shellcheck disable=SC2016
 daemons='import os, time
 for i in range(3):
