@@ -60,6 +60,12 @@ static struct learn_call *place_of(const struct learn *learn, const struct sysca
 	return &learn->calls[call - syscall_at(0)];
 }
 
+/* Counts stay what a policy can hold, whatever an earlier file says. */
+static void add_count(uint64_t *to, uint64_t n)
+{
+	*to = n > INT64_MAX - *to ? INT64_MAX : *to + n;
+}
+
 /* --- what is seen ----------------------------------------------------------------------------- */
 
 static void add_whole(struct learn *learn, const struct syscall_def *call, uint64_t count)
@@ -67,7 +73,7 @@ static void add_whole(struct learn *learn, const struct syscall_def *call, uint6
 	struct learn_call *c = place_of(learn, call);
 
 	c->is_there = c->is_whole = true;
-	c->count += count;
+	add_count(&c->count, count);
 }
 
 static void add_kept(struct learn *learn, const struct syscall_def *call,
@@ -77,7 +83,7 @@ static void add_kept(struct learn *learn, const struct syscall_def *call,
 	size_t i = 0;
 
 	c->is_there = true;
-	c->count += count;
+	add_count(&c->count, count);
 	while (i < c->n && memcmp(&c->variants[i].kept, kept, sizeof(*kept)) != 0)
 		i++;
 	if (i == LEARN_VALUES_MAX) {
@@ -88,7 +94,7 @@ static void add_kept(struct learn *learn, const struct syscall_def *call,
 		c->variants = xreallocarray(c->variants, c->n + 1, sizeof(*c->variants));
 		c->variants[c->n++] = (struct variant){*kept, 0};
 	}
-	c->variants[i].count += count;
+	add_count(&c->variants[i].count, count);
 }
 
 /*
@@ -174,7 +180,8 @@ void learn_add_policy(struct learn *learn, const struct policy *policy)
 			add_whole(learn, rule->call, count);
 	}
 	for (size_t i = 0; i < policy->n_frequency; i++)
-		place_of(learn, policy->frequency[i].call)->count += policy->frequency[i].count;
+		add_count(&place_of(learn, policy->frequency[i].call)->count,
+			  policy->frequency[i].count);
 }
 
 /* --- what goes with it ------------------------------------------------------------------------ */

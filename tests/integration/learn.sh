@@ -76,6 +76,13 @@ else
 	skip 'learn node' 'no node'
 fi
 
+if ((EUID == 0)); then
+	ok "learn as an ordinary user" setpriv --reuid=65534 --regid=65534 --clear-groups \
+		"$jail" --learn ./user.yml -- sh -c 'echo x | cat'
+	ok "and run" setpriv --reuid=65534 --regid=65534 --clear-groups \
+		"$jail" --policy ./user.yml -- sh -c 'echo x | cat'
+fi
+
 # --- several runs -----------------------------------------------------------------------------------
 rm -f p.yml
 "$jail" --learn ./p.yml -- "$python" -c 'print(1)' >out 2>err
