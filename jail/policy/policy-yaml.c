@@ -50,10 +50,14 @@ static int parse_action(const struct yaml *y, const struct yaml_node *node,
 static int parse_known(const struct yaml *y, const struct yaml_node *node, struct kver *ret,
 		       struct err *err)
 {
-	if (node->kind == YAML_SCALAR && isdigit((unsigned char)*node->text) &&
-	    strspn(node->text, "0123456789.") == strlen(node->text) &&
-	    kver_parse(node->text, ret, NULL) == 0)
+	auto_free char *range = str_printf("==%s", node->kind == YAML_SCALAR ? node->text : "");
+	struct kver_range parsed;
+
+	if (isdigit((unsigned char)range[2]) && kver_range_parse(range, &parsed, NULL) == 0 &&
+	    parsed.n == 1) {
+		*ret = parsed.cmp[0].than;
 		return 0;
+	}
 	return yaml_error(y, node, err, "a kernel version expected, such as 6.1 or 6.12");
 }
 
