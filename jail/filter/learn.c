@@ -347,6 +347,12 @@ static void emit_calls(const struct finish *f, const struct learn *all)
 	}
 }
 
+static void add_clone3(struct policy *ret)
+{
+	*policy_add_rule(ret) = (struct policy_rule){.call = syscall_find("clone3"),
+						     .action = {POLICY_ERRNO, ENOSYS}};
+}
+
 /* Without the answer ENOSYS the C library would not try clone. */
 static void emit_clone3(const struct finish *f, const struct learn *all)
 {
@@ -354,8 +360,7 @@ static void emit_clone3(const struct finish *f, const struct learn *all)
 
 	if (has_any(all, forks, array_len(forks)) && !kept_rule(f->learn, clone3) &&
 	    !learn_base_lets_try(f->base, clone3))
-		*policy_add_rule(f->ret) =
-			(struct policy_rule){.call = clone3, .action = {POLICY_ERRNO, ENOSYS}};
+		add_clone3(f->ret);
 }
 
 struct hint {
@@ -395,18 +400,25 @@ static const char *times(uint64_t count)
 	return count == 1 ? "time" : "times";
 }
 
-static void take_notes(const struct finish *f, struct strv *notes)
+static void note_call(const struct learn *learn, size_t i, struct strv *notes)
 {
-	const struct learn *learn = f->learn;
+	const struct learn_call *c = &learn->calls[i];
+	const struct policy_rule *rule = kept_rule(learn, syscall_at(i));
 
+	if (c->is_there && rule && !policy_kind_allows(rule->action.kind))
+		strv_addf(notes, "%s was called, and stays refused: line %u says so",
+			  syscall_at(i)->name, rule->at.line);
+	if (c->count && is_left_out(syscall_at(i)))
+		strv_addf(notes,
+			  "%s, made %" PRIu64 " %s, is left out: what is done by it passes "
+			  "the filter by; most programs do without, else allow \"@io_uring\"",
+			  syscall_at(i)->name, c->count, times(c->count));
+}
+
+static void take_notes(const struct learn *learn, struct strv *notes)
+{
 	for (size_t i = 0; i < syscall_count; i++)
-		if (is_left_out(syscall_at(i)) && learn->calls[i].count)
-			strv_addf(
-				notes,
-				"%s, made %" PRIu64 " %s, is left out: what is done by it passes "
-				"the filter by; most programs do without, else allow \"@io_uring\"",
-				syscall_at(i)->name, learn->calls[i].count,
-				times(learn->calls[i].count));
+		note_call(learn, i, notes);
 	for (size_t a = 0; a < ARCH_COUNT; a++)
 		for (int nr = 0; nr < FILTER_CALLS_MAX; nr++)
 			if (learn->unnamed[a][nr])
@@ -420,7 +432,7 @@ static void take_notes(const struct finish *f, struct strv *notes)
 			  learn->other_abi, learn->other_abi == 1 ? "call" : "calls");
 }
 
-/* A call that is newer than these is unknown to what was learned: ENOSYS, as there was none. */
+/* A call that is newer than this is unknown to what was learned: ENOSYS, as there was none. */
 static const struct kver known = {{5, 0}};
 
 void learn_finish(const struct learn *learn, const struct policy *base, struct policy *ret,
@@ -446,8 +458,16 @@ void learn_finish(const struct learn *learn, const struct policy *base, struct p
 	if (base)
 		emit_clone3(&f, all);
 	emit_frequency(all, ret);
-	take_notes(&f, notes);
+	take_notes(learn, notes);
 	learn_destroy(all);
+}
+
+static bool has_rule(const struct policy *policy, const char *call)
+{
+	for (size_t i = 0; i < policy->n; i++)
+		if (str_eq(policy->rules[i].call->name, call))
+			return true;
+	return false;
 }
 
 void learn_keep(struct policy *earlier, struct policy *ret)
@@ -462,6 +482,10 @@ void learn_keep(struct policy *earlier, struct policy *ret)
 	ret->unknown = earlier->unknown;
 	ret->has_known = earlier->has_known;
 	ret->known = earlier->known;
+	/* a file that does not know older kernels only: clone3 would get what others get */
+	if (!earlier->extends.n && has_rule(ret, "clone") && !has_rule(ret, "clone3") &&
+	    (!ret->has_known || kver_compare(&ret->known, &syscall_find("clone3")->since) >= 0))
+		add_clone3(ret);
 	for (size_t i = 0; i < earlier->extends.n; i++)
 		if (!strv_has(&ret->extends, earlier->extends.items[i]))
 			strv_add(&ret->extends, earlier->extends.items[i]);

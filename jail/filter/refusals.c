@@ -240,6 +240,7 @@ static void pad(struct buf *out, size_t start, size_t width)
 
 static void print_row(const struct entry *e, size_t call_width, struct buf *out)
 {
+	auto_cleanup(buf) place = {0};
 	size_t start;
 
 	buf_addf(out, "  %7" PRIu64 "  ", e->count);
@@ -251,7 +252,8 @@ static void print_row(const struct entry *e, size_t call_width, struct buf *out)
 	policy_action_print(&e->decision.action, out);
 	pad(out, start, ANSWER_COLUMN);
 	buf_adds(out, "  ");
-	decision_print_place(&e->decision, out);
+	decision_print_place(&e->decision, &place);
+	str_printable(out, place.data, place.len, PATH_MAX, false);
 	if (*e->program) {
 		buf_adds(out, ", first in ");
 		str_printable(out, e->program, strlen(e->program), PROGRAM_MAX, false);

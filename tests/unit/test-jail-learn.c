@@ -292,8 +292,13 @@ static void what_people_wrote_stays(void **state)
 	see(ARCH_AMD64, "ptrace", 0, 0, 0);
 	see(ARCH_AMD64, "write", 0, 0, 0);
 	see(ARCH_AMD64, "getpid", 0, 0, 0);
+	see(ARCH_AMD64, "clone3", 0, 0, 0);
 	finish(NULL);
+	assert_false(has_call("clone3"));
 	learn_keep(&earlier, &learned);
+	assert_true(has_call("clone3")); /* else the default would kill who starts a thread */
+	assert_int_equal(notes.n, 1);
+	assert_string_equal(notes.items[0], "ptrace was called, and stays refused: line 5 says so");
 	has("!ptrace");
 	has("!socket: {domain: AF_VSOCK}");
 	has("kill: {sig: {ge: 1}}");
