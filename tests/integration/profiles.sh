@@ -21,7 +21,7 @@ import ctypes, errno, os, sys
 numbers = {"bpf": (321, 280), "kexec_load": (246, 104), "add_key": (248, 217), "ioctl": (16, 29),
            "swapon": (167, 224), "userfaultfd": (323, 282), "unshare": (272, 97),
            "socket": (41, 198), "ptrace": (101, 117), "mount": (165, 40), "finit_module": (313, 273),
-           "io_uring_setup": (425, 425), "clone3": (435, 435), "openat2": (437, 437),
+           "io_uring_setup": (425, 425), "clone3": (435, 435), "openat2": (437, 437), "socketpair": (53, 199), "sendto": (44, 206),
            "futex_waitv": (449, 449), "mseal": (462, 462), "none_yet": (500, 500)}
 libc = ctypes.CDLL(None, use_errno=True)
 number = numbers[sys.argv[1]][os.uname().machine == "aarch64"]
@@ -30,7 +30,8 @@ ret = libc.syscall(ctypes.c_long(number), *args[:6])
 print("ok" if ret >= 0 else errno.errorcode[ctypes.get_errno()])
 P
 cat >work.py <<'P'
-import os, random, subprocess, threading, time
+import asyncio, os, random, subprocess, threading, time
+asyncio.run(asyncio.sleep(0.01)) # a pair of sockets, epoll
 threads = [threading.Thread(target=time.sleep, args=(0.01,)) for _ in range(4)]
 [t.start() for t in threads]
 [t.join() for t in threads]
@@ -136,6 +137,8 @@ for profile in strict compute; do
 done
 ok "strict: openat2: ENOSYS" errno strict ENOSYS openat2
 ok "strict: sockets: EPERM" errno strict EPERM socket 1 1 0
+ok "strict: pairs that could send to an address: EPERM" errno strict EPERM socketpair 1 2 0
+ok "strict: send to an address: EPERM" errno strict EPERM sendto 0 0 0 0 1 16
 ok "compute: packet sockets: EAFNOSUPPORT" errno compute EAFNOSUPPORT socket 17 3 0
 for what in 'open("new", "w")' 'open("errno.py", "r+")' 'os.mkdir("new")' 'os.unlink("errno.py")' \
 	'os.rename("errno.py", "new")' 'os.chmod("errno.py", 0)' 'os.truncate("errno.py", 0)'; do
