@@ -92,7 +92,7 @@ int caps_check_held(uint64_t mask, struct err *err)
 	if (!missing)
 		return 0;
 	name = cap_to_name(__builtin_ctzll(missing));
-	err_set(err, EPERM, "--caps: %s is not held here: run as root, or add a user namespace",
+	err_set(err, EPERM, "capability %s is not held here: run as root, or add a user namespace",
 		name ? name : "one of them");
 	cap_free(name);
 	return -EPERM;

@@ -160,22 +160,25 @@ static int step_aside(int dir_fd, struct cgroup *cgroup)
 	return r;
 }
 
-/* Switch controllers on for the children of a group. Returns those that now are. */
-static unsigned int turn_on(int dir_fd, unsigned int wanted, struct cgroup *cgroup, bool is_own)
+/*
+ * Switch controllers on for the children of a group. Returns those that now are. Only the machine's
+ * first group may have processes besides; cpu and pids could be switched on in another that has
+ * some, but no process may enter its children then (cgroups(7), "Thread mode").
+ */
+static unsigned int turn_on(int dir_fd, unsigned int wanted, struct cgroup *cgroup)
 {
 	unsigned int on = read_controllers(dir_fd, "cgroup.subtree_control");
 	unsigned int there = read_controllers(dir_fd, "cgroup.controllers");
+	bool is_first = faccessat(dir_fd, "cgroup.type", F_OK, 0) < 0;
 
+	if (!(wanted & ~on & there) ||
+	    (!is_first && (!is_alone(dir_fd) || step_aside(dir_fd, cgroup) < 0)))
+		return on & wanted;
 	for (size_t i = 0; i < array_len(controllers); i++) {
 		auto_free char *text = str_printf("+%s", controllers[i].name);
-		int r;
 
-		if (!(wanted & there & ~on & controllers[i].bit))
-			continue;
-		r = write_text(dir_fd, "cgroup.subtree_control", text);
-		if (r == -EBUSY && is_own && is_alone(dir_fd) && step_aside(dir_fd, cgroup) == 0)
-			r = write_text(dir_fd, "cgroup.subtree_control", text);
-		if (r < 0)
+		if (!(wanted & there & ~on & controllers[i].bit) ||
+		    write_text(dir_fd, "cgroup.subtree_control", text) < 0)
 			continue;
 		on |= controllers[i].bit;
 		cgroup->turned_on |= controllers[i].bit;
@@ -214,9 +217,17 @@ static void forget(struct cgroup *cgroup)
 	*cgroup = (struct cgroup)CGROUP_INIT;
 }
 
+/* Not so below a group that has both processes and controllers for its children. */
+static bool takes_processes(int dir_fd)
+{
+	auto_cleanup(buf) type = {0};
+
+	errno = 0;
+	return read_text(dir_fd, "cgroup.type", &type) < 0 || str_eq(type.data, "domain\n");
+}
+
 /* Try one folder. Returns 0 with a group in it, whatever controllers it has. */
-static int make_in(const char *folder, unsigned int wanted, bool is_own, bool may_turn_on,
-		   struct cgroup *ret)
+static int make_in(const char *folder, unsigned int wanted, bool may_turn_on, struct cgroup *ret)
 {
 	auto_close int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct cgroup cgroup = CGROUP_INIT;
@@ -230,14 +241,15 @@ static int make_in(const char *folder, unsigned int wanted, bool is_own, bool ma
 		return -errno;
 	cgroup.parent = xstrdup(folder);
 	cgroup.name = take_ptr(name);
-	cgroup.has = may_turn_on ? turn_on(dir, wanted, &cgroup, is_own)
+	cgroup.has = may_turn_on ? turn_on(dir, wanted, &cgroup)
 				 : read_controllers(dir, "cgroup.subtree_control") & wanted;
 	cgroup.dir_fd = openat(dir, cgroup.name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cgroup.procs_fd = openat(cgroup.dir_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 	if (cgroup.has & CGROUP_PIDS)
 		cgroup.pids_fd = openat(cgroup.dir_fd, "pids.max", O_WRONLY | O_CLOEXEC);
-	if (cgroup.procs_fd < 0 || (cgroup.has & CGROUP_PIDS && cgroup.pids_fd < 0)) {
-		int code = errno;
+	if (cgroup.procs_fd < 0 || (cgroup.has & CGROUP_PIDS && cgroup.pids_fd < 0) ||
+	    !takes_processes(cgroup.dir_fd)) {
+		int code = errno ? errno : EOPNOTSUPP;
 
 		remove_folder(&cgroup);
 		forget(&cgroup);
@@ -284,7 +296,7 @@ int cgroup_create(unsigned int wanted, struct cgroup *ret, struct err *err)
 		struct cgroup found = CGROUP_INIT;
 
 		/* of the groups between, others are in charge */
-		r = make_in(folder, wanted, is_own, is_own || is_top, &found);
+		r = make_in(folder, wanted, is_own || is_top, &found);
 		if (r < 0 && r != -EACCES)
 			code = -r;
 		if (r == 0 && (best.dir_fd < 0 ||

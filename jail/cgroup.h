@@ -22,7 +22,7 @@ struct cgroup {
 	int procs_fd, pids_fd;	/* for the child: to enter it; pids.max, -1 without CGROUP_PIDS */
 	unsigned int has;	/* CGROUP_* */
 	char *parent, *name;	/* the folder it is in, and its own name there */
-	char *own;		/* the group that jail moved itself to; NULL */
+	char *own;		/* the group beside it that jail moved itself to; NULL */
 	unsigned int turned_on; /* CGROUP_* of the parent, for the move back */
 };
 #define CGROUP_INIT                                         \

@@ -247,6 +247,7 @@ static uint64_t ms_of(const struct timeval *time)
 static void log_exit(struct job *job)
 {
 	const struct rusage *usage = &job->end.usage;
+	struct cgroup_usage cgroup = cgroup_usage(&job->resources.cgroup);
 	auto_cleanup(buf) object = {0};
 
 	if (!events_are_logged(&job->events))
@@ -259,6 +260,10 @@ static void log_exit(struct job *job)
 	json_add_u64(&object, "user_ms", ms_of(&usage->ru_utime));
 	json_add_u64(&object, "system_ms", ms_of(&usage->ru_stime));
 	json_add_u64(&object, "memory_bytes", (uint64_t)usage->ru_maxrss * 1024);
+	if (cgroup.memory_peak != UINT64_MAX)
+		json_add_u64(&object, "memory_peak_bytes", cgroup.memory_peak);
+	if (cgroup.pids_peak != UINT64_MAX)
+		json_add_u64(&object, "processes_peak", cgroup.pids_peak);
 	if (job->refusals)
 		refusals_print_json(job->refusals, job->policy, &object);
 	events_end(&job->events, &object);

@@ -91,40 +91,30 @@ static const char *none_text(int abi)
 	return "Landlock cannot be used here (inside another sandbox that refuses it?)";
 }
 
-/* As landlock_print_missing(), into text[size] and without allocating. Returns whether any is. */
-static bool missing(int abi, unsigned int what, char *text, size_t size)
+bool landlock_missing(int abi, unsigned int what, char text[LANDLOCK_TEXT_MAX])
 {
 	size_t len = 0;
 
 	text[0] = '\0';
 	if (abi < 1) {
-		snprintf(text, size, "%s", none_text(abi));
+		snprintf(text, LANDLOCK_TEXT_MAX, "%s", none_text(abi));
 		return true;
 	}
 	for (size_t i = 0; i < array_len(additions); i++) {
 		if (!additions[i].name || !(what & additions[i].what) || abi >= additions[i].abi)
 			continue;
 		if (!len)
-			len = (size_t)snprintf(text, size,
+			len = (size_t)snprintf(text, LANDLOCK_TEXT_MAX,
 					       "Landlock of this kernel (ABI %d) cannot"
 					       " refuse ",
 					       abi);
 		else
-			len += (size_t)snprintf(text + len, size - len, " and ");
-		len += (size_t)snprintf(text + len, size - len, "%s (ABI %d, Linux %s)",
-					additions[i].name, additions[i].abi, additions[i].since);
+			len += (size_t)snprintf(text + len, LANDLOCK_TEXT_MAX - len, " and ");
+		len += (size_t)snprintf(text + len, LANDLOCK_TEXT_MAX - len,
+					"%s (ABI %d, Linux %s)", additions[i].name,
+					additions[i].abi, additions[i].since);
 	}
 	return len > 0;
-}
-
-enum { MISSING_MAX = 240 };
-
-void landlock_print_missing(int abi, unsigned int what, struct buf *out)
-{
-	char text[MISSING_MAX];
-
-	if (missing(abi, what, text, sizeof(text)))
-		buf_adds(out, text);
 }
 
 int landlock_check(const struct policy *policy, struct strv *notes, struct err *err)
@@ -144,9 +134,9 @@ int landlock_check(const struct policy *policy, struct strv *notes, struct err *
 
 	for (size_t i = 0; i < array_len(parts); i++) {
 		const char *file = parts[i].file ? parts[i].file : policy->name;
-		char text[MISSING_MAX];
+		char text[LANDLOCK_TEXT_MAX];
 
-		if (!parts[i].is_set || !missing(landlock_abi(), parts[i].what, text, sizeof(text)))
+		if (!parts[i].is_set || !landlock_missing(landlock_abi(), parts[i].what, text))
 			continue;
 		if (s->best_effort != TRI_YES)
 			return err_set(err, EOPNOTSUPP,
@@ -164,10 +154,10 @@ int landlock_begin(unsigned int what, bool best_effort, struct err *err)
 {
 	int abi = landlock_abi();
 	struct ruleset_attr attr = handled(abi, what);
-	char text[MISSING_MAX];
+	char text[LANDLOCK_TEXT_MAX];
 	long fd;
 
-	if (missing(abi, what, text, sizeof(text)) && !best_effort)
+	if (landlock_missing(abi, what, text) && !best_effort)
 		return err_set(err, EOPNOTSUPP, "%s", text);
 	if (!attr.fs && !attr.net)
 		return -ENOENT;

@@ -16,11 +16,12 @@ enum { LANDLOCK_PATHS = 1, LANDLOCK_PORTS = 2 };
 /* The version of the kernel's ABI, from 1; -ENOSYS: it has none; -EOPNOTSUPP: not switched on. */
 int landlock_abi(void);
 
+enum { LANDLOCK_TEXT_MAX = 240 };
 /*
- * What of LANDLOCK_* a kernel with this ABI (or error) cannot enforce, and what it needs, appended
- * to out; nothing when it can. Pure.
+ * Whether a kernel with this ABI (or error) cannot enforce all of what (LANDLOCK_*); then text says
+ * what not, and what it needs. Pure, and allocates nothing.
  */
-void landlock_print_missing(int abi, unsigned int what, struct buf *out);
+bool landlock_missing(int abi, unsigned int what, char text[LANDLOCK_TEXT_MAX]);
 
 /*
  * Compare a policy with the running kernel before anything is started. Returns 0, or -EOPNOTSUPP

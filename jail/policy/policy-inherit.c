@@ -118,6 +118,10 @@ void policy_inherit(struct policy *policy)
 	for (size_t i = 0; i < LIMIT_COUNT; i++)
 		if (policy->settings.limits[i].is_set)
 			policy->settings.limits[i].file = policy->name;
+	for (size_t i = 0; i < policy->settings.n_paths; i++)
+		policy->settings.paths[i].file = policy->name;
+	for (size_t i = 0; i < policy->settings.n_ports; i++)
+		policy->settings.ports[i].file = policy->name;
 	for (size_t i = 0; i < policy->n_bases; i++) {
 		struct policy *base = &policy->bases[i];
 

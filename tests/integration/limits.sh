@@ -169,6 +169,8 @@ if "$jail" -p paths.yml -- true 2>why; then
 	if [[ ${#ordinary[@]} -gt 0 ]]; then landlock ordinary "${ordinary[@]}"; fi
 	ok "paths: one that is not there: where it is written" says 125 "missing.yml:4:36: let it read /no/such: No such file" \
 		"$jail" -p missing.yml -- true
+	printf 'version: 1\nextends: ./missing.yml\n' >inherits.yml
+	ok "paths: the file that lists it" says 125 "./missing.yml:4:36: let it read /no/such" "$jail" -p inherits.yml -- true
 	ok "paths: with best-effort it is left out" is "" "$jail" -p missing-anyway.yml -- true
 else
 	ok "paths: refused: what the kernel lacks" says 125 "paths.yml:3:" "$jail" -p paths.yml -- true
