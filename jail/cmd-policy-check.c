@@ -176,6 +176,18 @@ static void add_error(struct report *report, const char *file, const struct err 
 	buf_adds(&report->out, "\n");
 }
 
+/* What is left out is said. */
+static void add_end(struct report *report, const char *file, const struct findings *findings)
+{
+	auto_cleanup(buf) line = {0};
+
+	if (findings->n < FINDINGS_MAX || report->args->is_json)
+		return;
+	buf_addf(&line, "%s: note: there may be more: %d findings are shown", file, FINDINGS_MAX);
+	str_printable(&report->out, line.data, line.len, LINE_MAX_BYTES, false);
+	buf_adds(&report->out, "\n");
+}
+
 static void check_file(struct report *report, const char *file, const struct lint_options *what)
 {
 	const unsigned int looked_at = what->arches ? what->arches : (1U << ARCH_COUNT) - 1;
@@ -199,6 +211,7 @@ static void check_file(struct report *report, const char *file, const struct lin
 		if (report->args->is_json)
 			add_json(report, finding);
 	}
+	add_end(report, file, &findings);
 }
 
 static void add_count(struct buf *out, const char *before, unsigned int n, const char *what)
