@@ -246,6 +246,7 @@ static uint64_t ms_of(const struct timeval *time)
 
 static void log_exit(struct job *job)
 {
+	struct cgroup_usage peaks = cgroup_usage(&job->resources.cgroup);
 	const struct rusage *usage = &job->end.usage;
 	struct cgroup_usage cgroup = cgroup_usage(&job->resources.cgroup);
 	auto_cleanup(buf) object = {0};
@@ -260,6 +261,10 @@ static void log_exit(struct job *job)
 	json_add_u64(&object, "user_ms", ms_of(&usage->ru_utime));
 	json_add_u64(&object, "system_ms", ms_of(&usage->ru_stime));
 	json_add_u64(&object, "memory_bytes", (uint64_t)usage->ru_maxrss * 1024);
+	if (peaks.memory_peak != UINT64_MAX)
+		json_add_u64(&object, "memory_peak_bytes", peaks.memory_peak);
+	if (peaks.pids_peak != UINT64_MAX)
+		json_add_u64(&object, "processes_peak", peaks.pids_peak);
 	if (cgroup.memory_peak != UINT64_MAX)
 		json_add_u64(&object, "memory_peak_bytes", cgroup.memory_peak);
 	if (cgroup.pids_peak != UINT64_MAX)
@@ -287,6 +292,10 @@ static void print_killed(const struct job *job, struct buf *out)
 	else if (job->end.is_killed_after_grace)
 		buf_addf(out, "jail: %s did not end within %lld ms and was killed\n", name,
 			 (long long)job->options->grace_ms);
+	if (job->policy && (job->options->report || events_are_logged(&job->events)) &&
+	    (!job->sandbox.supervisor || job->end.is_unsupervised))
+		buf_adds(out, "jail: what was refused was not counted: the kernel is older than "
+			      "5.5, or another sandbox supervises this one\n");
 	if (job->end.has_survivors)
 		buf_adds(out, "jail: processes of the command are left that cannot be killed\n");
 }

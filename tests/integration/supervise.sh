@@ -82,6 +82,8 @@ ok "--noop: no sandbox" test "$("$jail" --noop -p nowhere.yml -- grep NoNewPrivs
 ok "--noop: 127" exits 127 "$jail" --noop -- no-such-command
 ok "a supervised jail in a supervised jail" says 1 "Operation not permitted" \
 	"$jail" -p outer.yml -- "$jail" -p eperm.yml -- mkdir d
+ok "then nothing is counted, and a report says so" says 1 "was not counted" \
+	"$jail" -p outer.yml -- "$jail" --report -p eperm.yml -- mkdir d
 ok "but not with --watch" says 125 "--quiet" "$jail" -p outer.yml -- "$jail" --watch -p eperm.yml -- mkdir d
 ok "--report" says 0 "wall" "$jail" --report -p eperm.yml -- true
 
