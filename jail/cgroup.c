@@ -259,27 +259,32 @@ static int make_in(const char *folder, unsigned int wanted, bool may_turn_on, st
 	return 0;
 }
 
-void cgroup_print_missing(unsigned int missing, struct buf *out)
+void cgroup_print_missing(unsigned int missing, bool with_advice, struct buf *out)
 {
 	auto_free char *own = NULL, *mount = NULL;
+	const char *reason, *advice;
 	auto_close int top = -1;
 	unsigned int there;
 
 	if (find_own(&own, &mount, NULL) == 0)
 		top = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	there = top < 0 ? 0 : read_controllers(top, "cgroup.controllers");
+	if (missing & ~there) {
+		reason = "is not in cgroup version 2 on this machine";
+		advice = "boot it with cgroup_no_v1=all, or use a guest: lab run";
+	} else if (geteuid() != 0) {
+		reason = "is not given to this user";
+		advice = "run as root, or by systemd-run --user --scope -p Delegate=yes";
+	} else {
+		reason = "cannot be switched on, as other processes are in jail's cgroup";
+		advice = "start jail in one of its own";
+	}
 	for (size_t i = 0; i < array_len(controllers); i++)
 		if (missing & controllers[i].bit)
 			buf_addf(out, "controller %s ", controllers[i].name);
-	if (missing & ~there)
-		buf_adds(out, "is not in cgroup version 2 on this machine (boot it with "
-			      "cgroup_no_v1=all, or use a guest: lab run)");
-	else if (geteuid() != 0)
-		buf_adds(out, "is not given to this user (run as root, or by systemd-run --user "
-			      "--scope -p Delegate=yes)");
-	else
-		buf_adds(out, "cannot be switched on, as other processes are in jail's cgroup "
-			      "(start jail in one of its own)");
+	buf_adds(out, reason);
+	if (with_advice)
+		buf_addf(out, " (%s)", advice);
 }
 
 int cgroup_create(unsigned int wanted, struct cgroup *ret, struct err *err)

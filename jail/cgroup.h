@@ -11,6 +11,8 @@
 #ifndef JAIL_CGROUP_H
 #define JAIL_CGROUP_H
 
+#include <stdbool.h>
+
 #include "jail/base/cleanup.h"
 #include "jail/base/err.h"
 #include "jail/base/str.h"
@@ -36,7 +38,7 @@ struct cgroup {
  */
 int cgroup_create(unsigned int wanted, struct cgroup *ret, struct err *err);
 /* "controller memory is not …": why a group has not got these, and what to do. Appends to out. */
-void cgroup_print_missing(unsigned int missing, struct buf *out);
+void cgroup_print_missing(unsigned int missing, bool with_advice, struct buf *out);
 /* End all that is in it, and remove it; waits up to two seconds for the end. */
 void cgroup_deinit(struct cgroup *cgroup);
 DEFINE_CLEANUP(cgroup, cgroup_deinit)

@@ -122,6 +122,16 @@ static void add_string(struct buf *out, const char *s)
 	json_add_string(out, s ? s : "", s ? strlen(s) : 0, TEXT_MAX);
 }
 
+static const char *network_of(const struct plan *plan)
+{
+	if (!(plan->namespaces & NS_NET))
+		return "host";
+	for (size_t i = 0; i < plan->n; i++)
+		if (plan->steps[i].op == STEP_LOOPBACK)
+			return "loopback";
+	return "none";
+}
+
 void plan_print_json(const struct plan *plan, struct buf *out)
 {
 	auto_cleanup(buf) namespaces = {0};
@@ -135,6 +145,8 @@ void plan_print_json(const struct plan *plan, struct buf *out)
 	buf_adds(out, ",\n  \"gid_map\": ");
 	add_string(out, plan->gid_map.data);
 	buf_addf(out, ",\n  \"setgroups\": %s", plan->deny_setgroups ? "false" : "true");
+	buf_adds(out, ",\n  \"network\": ");
+	add_string(out, network_of(plan));
 	buf_adds(out, ",\n  \"command\": [");
 	for (size_t i = 0; plan->argv[i]; i++) {
 		buf_adds(out, i ? ", " : "");

@@ -66,6 +66,7 @@ static int set_cpus(const struct cgroup *cgroup, uint64_t thousandths, struct er
 static int set_limits(const struct resources *res, struct strv *notes, const struct err *none,
 		      struct err *err)
 {
+	bool goes_without = res->policy && res->policy->settings.best_effort == TRI_YES;
 	const struct cgroup *cgroup = &res->cgroup;
 	int r = 0;
 
@@ -78,7 +79,7 @@ static int set_limits(const struct resources *res, struct strv *notes, const str
 		if (!limits_has(&res->limits, limit))
 			continue;
 		if (missing)
-			cgroup_print_missing(missing, &why);
+			cgroup_print_missing(missing, !goes_without, &why);
 		else
 			buf_adds(&why, none->msg);
 		if (missing || cgroup->dir_fd < 0)

@@ -207,6 +207,8 @@ ok "network: host contradicts a net namespace" says 2 "both.yml:3:10: network: h
 ok "--network misspelt" says 2 "host, loopback or none expected" "$jail" --network hosts -- true
 ok "a dry run shows limits and names of variables" is '300 ["LC_ALL"]' sh -c \
 	"env -i LC_ALL=x '$jail' -p wall.yml --dry-run --json -- true | jq -r '\"\\(.limits.\"wall-time\") \\(.environment)\"'"
+ok "a dry run shows the network" is "none loopback host" sh -c \
+	"for p in net lo wall; do '$jail' -p \$p.yml --dry-run --json -- true | jq -r .network; done | xargs"
 ok "a dry run shows paths" is "let it write open" sh -c \
 	"'$jail' -p paths.yml --dry-run --json -- true | jq -r '[.steps[] | select(.target == \"open\")][-1].what' | sed 's/^[^ ]*: //'"
 namespaces() { # namespaces WHO PREFIX...
