@@ -19,6 +19,8 @@ static const struct verb {
 	{"test", cmd_policy_test, "hold tables of calls and expected actions against a policy"},
 	{"compile", cmd_policy_compile, "the filter as text, bytes or C, and what it costs"},
 	{"convert", cmd_policy_convert, "from any accepted format to another"},
+	{"diff", cmd_policy_diff, "what two policies do differently"},
+	{"merge", cmd_policy_merge, "one policy that allows what any of several allows"},
 	{"list", cmd_policy_list, "the built-in profiles, or the groups of calls"},
 	{"show", cmd_policy_show, "the text of a built-in profile, the calls of a group"},
 	{"learn", cmd_policy_learn,

@@ -18,6 +18,8 @@ enum {
 int cmd_policy(int argc, char **argv); /* argv[0] is "policy" */
 int cmd_policy_check(int argc, char **argv);
 int cmd_policy_convert(int argc, char **argv);
+int cmd_policy_diff(int argc, char **argv);
+int cmd_policy_merge(int argc, char **argv);
 int cmd_policy_learn(int argc, char **argv);
 int cmd_policy_compile(int argc, char **argv);
 int cmd_policy_explain(int argc, char **argv);

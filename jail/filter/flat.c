@@ -61,53 +61,63 @@ static int grow(void **items, size_t n, size_t *cap, size_t size)
 
 /* --- each rule less what is before it --------------------------------------------------------- */
 
-/* Add conds and one more (unless NULL), when they can hold. */
+/* Add from's comparisons and n more, when they can all hold; those that follow are left out. */
 static int sum_add(struct sum *sum, const struct product *from, const struct policy_cond *more,
-		   enum arch arch)
+		   size_t n, enum arch arch)
 {
-	const size_t n = from->n + (more ? 1 : 0);
-	struct policy_cond *conds;
+	struct product new = {xcalloc(from->n + n + 1, sizeof(*new.conds)), from->n};
 
-	if (grow((void **)&sum->items, sum->n, &sum->cap, sizeof(*sum->items)) < 0)
-		return -E2BIG;
-	conds = xcalloc(n + 1, sizeof(*conds));
-	if (from->n)
-		memcpy(conds, from->conds, from->n * sizeof(*conds));
-	if (more)
-		conds[from->n] = *more;
-	if (!conds_can_hold(conds, n, arch, NULL, NULL)) {
-		free(conds);
+	for (size_t i = 0; i < from->n; i++)
+		new.conds[i] = from->conds[i];
+	for (size_t i = 0; i < n; i++)
+		if (!conds_imply(new.conds, new.n, &more[i], 1, arch))
+			new.conds[new.n++] = more[i];
+	if (!conds_can_hold(new.conds, new.n, arch, NULL, NULL)) {
+		free(new.conds);
 		return 0;
 	}
-	sum->items[sum->n++] = (struct product){conds, n};
+	if (grow((void **)&sum->items, sum->n, &sum->cap, sizeof(*sum->items)) < 0) {
+		free(new.conds);
+		return -E2BIG;
+	}
+	sum->items[sum->n++] = new;
 	return 0;
 }
 
-/* Add from with the contrary of a comparison: one bit of a mask after the other. */
-static int add_contrary(struct sum *sum, const struct product *from, const struct policy_cond *cond,
-			enum arch arch)
+/*
+ * Add from where the last of n comparisons fails and those before it hold, so that parts never
+ * overlap: their number would double with each rule. A mask fails at one bit, and those above hold.
+ */
+static int add_contrary(struct sum *sum, const struct product *from,
+			const struct policy_cond *conds, size_t n, enum arch arch)
 {
 	static const enum policy_op contrary[] = {
 		[POLICY_EQ] = POLICY_NE, [POLICY_NE] = POLICY_EQ, [POLICY_LT] = POLICY_GE,
 		[POLICY_GE] = POLICY_LT, [POLICY_LE] = POLICY_GT, [POLICY_GT] = POLICY_LE,
 	};
-	const uint64_t all = cond->is_32bit ? UINT32_MAX : UINT64_MAX;
-	const uint64_t mask = cond->mask[arch] & all, value = cond->value[arch] & all;
-	struct policy_cond other = *cond;
+	auto_free struct policy_cond *parts = xcalloc(n, sizeof(*parts));
+	struct policy_cond *last = &parts[n - 1];
+	uint64_t all, mask, value;
 	int r = 0;
 
-	if (cond->op != POLICY_MASKED_EQ) {
-		other.op = contrary[cond->op];
-		return sum_add(sum, from, &other, arch);
+	memcpy(parts, conds, n * sizeof(*parts));
+	all = last->is_32bit ? UINT32_MAX : UINT64_MAX;
+	mask = last->mask[arch] & all;
+	value = last->value[arch] & all;
+	if (last->op != POLICY_MASKED_EQ) {
+		last->op = contrary[last->op];
+		return sum_add(sum, from, parts, n, arch);
 	}
 	if (value & ~mask) /* never holds */
-		return sum_add(sum, from, NULL, arch);
+		return sum_add(sum, from, parts, n - 1, arch);
 	for (unsigned int bit = 0; bit < 64 && r == 0; bit++) {
-		if (!(mask >> bit & 1))
+		const uint64_t one = UINT64_C(1) << bit;
+
+		if (!(mask & one))
 			continue;
-		other.mask[arch] = UINT64_C(1) << bit;
-		other.value[arch] = ~value & other.mask[arch];
-		r = sum_add(sum, from, &other, arch);
+		last->mask[arch] = mask & ~(one - 1);
+		last->value[arch] = (value ^ one) & last->mask[arch];
+		r = sum_add(sum, from, parts, n, arch);
 	}
 	return r;
 }
@@ -133,11 +143,11 @@ static int subtract(struct sum *sum, const struct filter_rule *rule, enum arch a
 		const struct product *p = &sum->items[i];
 
 		if (!can_meet(p, rule, arch)) {
-			r = sum_add(&rest, p, NULL, arch);
+			r = sum_add(&rest, p, NULL, 0, arch);
 			continue;
 		}
 		for (size_t k = 0; k < rule->n_conds && r == 0; k++)
-			r = add_contrary(&rest, p, &rule->conds[k], arch);
+			r = add_contrary(&rest, p, rule->conds, k + 1, arch);
 	}
 	sum_deinit(sum);
 	*sum = rest;
@@ -330,7 +340,7 @@ int flat_call(const struct filter_model *model, int nr, struct flat *ret)
 			break; /* nothing is left */
 		if (i < call->n && is_covered(call, i, arch))
 			continue;
-		r = sum_add(&sum, &whole, NULL, arch);
+		r = sum_add(&sum, &whole, NULL, 0, arch);
 		for (size_t k = 0; k < i && r == 0; k++)
 			if (!same_action(&call->rules[k].action, &rule->action))
 				r = subtract(&sum, &call->rules[k], arch);
