@@ -2,6 +2,7 @@
 # how each ended: "bpf EPERM". perl refusals.pl PROFILE
 use strict;
 use warnings;
+no warnings "portable";
 use POSIX ();
 
 my %number = ( # amd64, arm64
