@@ -1,11 +1,31 @@
-/* Seccomp profiles of container engines: read; what was good is complete. */
+/* Seccomp profiles of container engines: read, printed, and read again. */
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "jail/policy/policy-oci.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+/* What is printed is read without a mistake, and nothing in it is unknown. */
+static void read_back(const struct policy *policy)
+{
+	auto_cleanup(policy) again = {0};
+	auto_cleanup(strv) lost = {0};
+	auto_cleanup(yaml) y = {0};
+	auto_cleanup(buf) out = {0};
+	struct err err = {0};
+
+	policy_print_oci(policy, &out, &lost);
+	if (out.len > YAML_MAX_BYTES)
+		return;
+	if (yaml_parse("again", out.data, out.len, &y, &err) < 0 ||
+	    policy_from_oci(&y, &again, &err) < 0) {
+		fprintf(stderr, "%s\n%s", err.msg, out.data);
+		abort();
+	}
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -27,5 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		if (!policy.rules[i].call || !policy.rules[i].at.line ||
 		    !policy.rules[i].action.kind)
 			abort();
+	if (policy.n < 256)
+		read_back(&policy);
 	return 0;
 }
