@@ -33,7 +33,7 @@ expect:
   - {stdout: "merged: compute 332833500, read True, files text, threads 6, processes 42, loopback connected, random 8"}
 E
 
-learned() { # learned ARCH: what it left is a policy, without a name that only this run could know
+learned() { # learned ARCH
 	cp "learned/6.1-$1/learn/artefacts/learned.yml" "$1.yml"
 	"$jail" policy check "$1.yml"
 }
@@ -47,7 +47,7 @@ all_pass() {
 
 ok "learned on 6.1, amd64 and arm64" "$lab" run -o learned --kernel 6.1 --arch amd64,arm64 learn.yml
 for arch in amd64 arm64; do
-	ok "$arch: a policy without mistakes" learned "$arch"
+	ok "$arch: what it left is a policy without mistakes" learned "$arch"
 done
 ok "merged into one" merged
 ok "under it the program runs on every kernel and both architectures" all_pass
