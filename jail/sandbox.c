@@ -21,7 +21,7 @@
 
 static const int handled[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
 
-enum { SURVIVORS_MS = 10000, SIGNALS_AT_ONCE = 8, SIGNAL_COUNT = 65 };
+enum { SURVIVORS_MS = 30000, SIGNALS_AT_ONCE = 8, SIGNAL_COUNT = 65 };
 
 struct run {
 	const struct sandbox *box;

@@ -4,58 +4,145 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
-#include "jail/base/cleanup.h"
 #include "jail/base/io.h"
+#include "jail/base/str.h"
 
-enum { STAT_MAX = 256, PAUSE_NS = 20000000 };
+enum { STAT_MAX = 512, PAUSE_NS = 2000000, PASSES_KILL = 2, MANY = 16, BEST_NICE = -20 };
 
 void offspring_adopt(void)
 {
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
-/* The parent of a process, -1 when it is gone. */
-static pid_t parent_of(int proc, const char *pid)
+struct process {
+	pid_t pid, parent;
+	unsigned long long start; /* in ticks since the boot: with the pid, who it is */
+	char state;		  /* proc_pid_stat(5) */
+	bool is_ours;
+};
+
+struct processes {
+	struct process *all;
+	size_t n, cap;
+};
+
+static void processes_deinit(struct processes *processes)
+{
+	free(processes->all);
+}
+DEFINE_CLEANUP(processes, processes_deinit)
+
+/* Returns whether it is there. */
+static bool look_at(int proc, pid_t pid, struct process *ret)
 {
 	char path[64], text[STAT_MAX];
 	auto_close int fd = -1;
 	const char *after_comm;
 	ssize_t n;
-	char state;
-	int parent;
 
-	snprintf(path, sizeof(path), "%.32s/stat", pid);
+	snprintf(path, sizeof(path), "%d/stat", (int)pid);
 	fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
 	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 	if (n <= 0)
-		return -1;
+		return false;
 	text[n] = '\0';
 	after_comm = strrchr(text, ')'); /* the name may hold anything */
-	if (!after_comm || sscanf(after_comm + 1, " %c %d", &state, &parent) != 2)
-		return -1;
-	return parent;
+	*ret = (struct process){.pid = pid};
+	return after_comm &&
+	       sscanf(after_comm + 1,
+		      " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+		      "%llu",
+		      &ret->state, &ret->parent, &ret->start) == 3;
 }
 
-/* Returns how many others than `spare` there are; what has ended and is not reaped counts. */
-static size_t kill_children(pid_t spare)
+static void list(DIR *proc, struct processes *ret)
 {
-	auto_closedir DIR *proc = opendir("/proc");
-	pid_t self = getpid();
 	struct dirent *entry;
-	size_t n = 0;
 
-	while (proc && (entry = readdir(proc))) {
+	rewinddir(proc);
+	ret->n = 0;
+	while ((entry = readdir(proc))) {
 		if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
 			continue;
-		/* our own child: its id is not given to another before we reap it */
-		if (parent_of(dirfd(proc), entry->d_name) != self || atoi(entry->d_name) == spare)
-			continue;
-		kill(atoi(entry->d_name), SIGKILL);
-		n++;
+		if (ret->n == ret->cap) {
+			ret->cap = ret->cap ? 2 * ret->cap : 64;
+			ret->all = xreallocarray(ret->all, ret->cap, sizeof(*ret->all));
+		}
+		ret->n += look_at(dirfd(proc), atoi(entry->d_name), &ret->all[ret->n]);
 	}
+}
+
+static int by_pid(const void *a, const void *b)
+{
+	const struct process *p = a, *q = b;
+
+	return (p->pid > q->pid) - (p->pid < q->pid);
+}
+
+/* Mark who descends from us, but not from `spare`. */
+static void mark(const struct processes *list, pid_t spare)
+{
+	pid_t self = getpid();
+	bool has_changed = true;
+
+	qsort(list->all, list->n, sizeof(*list->all), by_pid);
+	while (has_changed) {
+		has_changed = false;
+		for (struct process *p = list->all; p < list->all + list->n; p++) {
+			struct process key = {.pid = p->parent};
+			const struct process *parent;
+
+			if (p->is_ours || p->pid == spare)
+				continue;
+			parent = bsearch(&key, list->all, list->n, sizeof(key), by_pid);
+			p->is_ours = p->parent == self || (parent && parent->is_ours);
+			has_changed |= p->is_ours;
+		}
+	}
+}
+
+/* A child's id is its own until we reap it; another's may be somebody else's by now. */
+static void send_signal(int proc, const struct process *process, int sig)
+{
+	auto_close int pidfd = -1;
+	struct process now;
+
+	if (process->parent == getpid()) {
+		kill(process->pid, sig);
+		return;
+	}
+	pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
+	if (pidfd >= 0 && look_at(proc, process->pid, &now) && now.start == process->start)
+		syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
+}
+
+/*
+ * One pass. Those who fork as fast as they can get a place for each that is killed, and leave us
+ * little processor time: so many, or who is still there at the third pass, are stopped first, which
+ * holds their places, and killed once none runs. Returns how many there are; what has ended and is
+ * not reaped counts.
+ */
+static size_t end_all(DIR *proc, struct processes *seen, pid_t spare, unsigned int pass)
+{
+	size_t n = 0, running = 0;
+	int sig = SIGKILL;
+
+	list(proc, seen);
+	mark(seen, spare);
+	for (size_t i = 0; i < seen->n; i++) {
+		n += seen->all[i].is_ours;
+		running += seen->all[i].is_ours && !strchr("TtZX", seen->all[i].state);
+	}
+	if (running && (running > MANY || pass >= PASSES_KILL))
+		sig = SIGSTOP;
+	for (size_t i = 0; i < seen->n; i++)
+		if (seen->all[i].is_ours)
+			send_signal(dirfd(proc), &seen->all[i], sig);
 	return n;
 }
 
@@ -74,12 +161,18 @@ bool offspring_end(int64_t timeout_ms, pid_t spare)
 {
 	const struct timespec pause = {.tv_nsec = PAUSE_NS};
 	int64_t give_up = io_now_ms() + timeout_ms;
+	auto_cleanup(processes) seen = {0};
+	auto_closedir DIR *proc = NULL;
 	sigset_t child;
 
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
-	while (reap()) {
-		if ((kill_children(spare) == 0 && spare) || !reap())
+	for (unsigned int pass = 0; reap(); pass++) {
+		if (!proc) {
+			setpriority(PRIO_PROCESS, 0, BEST_NICE); /* root may */
+			proc = opendir("/proc");
+		}
+		if (proc && end_all(proc, &seen, spare, pass) == 0 && spare)
 			break;
 		if (io_now_ms() > give_up)
 			return false;

@@ -258,6 +258,27 @@ ordinary=(setpriv --reuid 65534 --regid 65534 --clear-groups --)
 if [[ $(id -u) == 0 ]] && "${ordinary[@]}" true 2>/dev/null; then
 	ok "ordinary: refused and counted" says 1 "eperm.yml:4:" "${ordinary[@]}" "$jail" -p eperm.yml -- mkdir /tmp/d
 	ok "ordinary: killed" exits 159 "${ordinary[@]}" "$jail" -p eperm.yml -- ln -s a /tmp/b
+	cat >bomb.py <<'Y'
+import os, time
+for i in range(4):
+    try:
+        pid = os.fork()
+    except OSError:
+        continue
+    if pid == 0:
+        while True:
+            try:
+                os.fork()
+            except OSError:
+                pass
+time.sleep(0.3)
+os._exit(9)
+Y
+	# an id that nobody else has, since its processes are counted
+	ok "a fork bomb at full speed is left behind, and ended" exits 9 \
+		setpriv --reuid 64321 --regid 65534 --clear-groups -- bash -c 'ulimit -u 200; exec timeout 60 "$@"' bash \
+		"$jail" -p eperm.yml -- "$python" bomb.py
+	ok "nothing is left of it" gone 'python3 bomb[.]py'
 	if "${ordinary[@]}" "$jail" -n user,pid -- true 2>/dev/null; then
 		ok "ordinary: refused in namespaces" says 1 'mkdir("/tmp/d", 0777) → errno EPERM' \
 			"${ordinary[@]}" "$jail" --debug -n all -p eperm.yml -- mkdir /tmp/d
