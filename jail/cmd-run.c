@@ -205,9 +205,6 @@ int cmd_run(int argc, char **argv)
 		return usage_error(&err);
 	if (load_policy(&args, &policy, &err) < 0)
 		return job_failure(&err, EXIT_USAGE);
-	if (policy.warnings.n && !args.job.is_quiet)
-		fprintf(stderr, "jail: %s has %zu warnings: jail policy check %s\n", policy.name,
-			policy.warnings.n, policy.name);
 	if (policy.name && apply_settings(&args, &policy, &err) < 0)
 		return job_failure(&err, EXIT_USAGE);
 	if (plan_make(&args.spec, &plan, &err) < 0)

@@ -155,38 +155,39 @@ static void add_glob(struct strv *list, const char *path)
 	strv_addf(list, "%s/*", str_eq(path, "/") ? "" : path);
 }
 
-static void print_paths(struct printer *p, bool exec_is_limited)
+static void print_paths(struct printer *p, bool exec_is_counted)
 {
 	const struct policy_settings *s = &p->policy->settings;
-	auto_cleanup(strv) opened = {0}, executed = {0}, all = {0};
+	auto_cleanup(strv) opened = {0}, executed = {0}, all = {0}, none = {0};
+	bool exec_is_limited = false;
 
 	strv_add(&all, "*");
 	for (size_t i = 0; i < s->n_paths; i++) {
 		const char *path = s->paths[i].path;
 		const unsigned int rights = path_rights(s, i);
 		const unsigned int rw = rights & (PATH_READ | PATH_WRITE);
+		const bool is_open = rw == (PATH_READ | PATH_WRITE);
 
-		if (is_system_folder(path))
+		if (!rights || is_system_folder(path))
 			continue;
-		if (rw == (PATH_READ | PATH_WRITE))
+		if (is_open)
 			add_glob(&opened, path);
 		else if (rw && !(rights & PATH_EXECUTE))
 			strv_addf(p->lost, "paths: %s: reading without writing: left out", path);
 		if (rights & PATH_EXECUTE)
 			add_glob(&executed, path);
+		/* what may be opened may be run there, unless OP_EXEC lists some only */
+		exec_is_limited |= is_open != !!(rights & PATH_EXECUTE);
 	}
+	/* what OP_EXEC lists is not counted */
+	if (exec_is_limited && (exec_is_counted || !executed.n))
+		strv_add(p->lost, "paths: execute: left out, since that program lists or counts");
 	buf_adds(p->out, "whitelist_paths:\n");
 	print_strings(p, "  OP_OPEN", s->has_paths ? &opened : &all);
-	/* what is listed is not counted */
-	if (exec_is_limited && s->has_paths && executed.n && !strv_has(&executed, "/*"))
-		strv_add(p->lost, "paths: execute: left out, since exec is counted");
-	print_strings(p, "  OP_EXEC",
-		      exec_is_limited		   ? &(struct strv){0}
-		      : s->has_paths && executed.n ? &executed
-						   : &all);
-	for (int i = 0; i < 3; i++)
-		print_strings(p, (const char *[]){"  OP_ACCESS", "  OP_STAT", "  OP_CHMOD"}[i],
-			      &all);
+	print_strings(p, "  OP_EXEC", exec_is_counted ? &none : exec_is_limited ? &executed : &all);
+	print_strings(p, "  OP_ACCESS", &all);
+	print_strings(p, "  OP_STAT", &all);
+	print_strings(p, "  OP_CHMOD", &all);
 	if (s->has_paths)
 		strv_add(p->lost, "paths: that program checks open(2) only, not openat");
 }

@@ -268,9 +268,11 @@ static void warn_of_ops(struct reader *r, bool exec_is_limited)
 		if (never[op] && !r->ops[op].is_everything)
 			policy_warn(r->policy, foreign_pos(r->ops[op].list), "%s", never[op]);
 	if (!r->ops[OP_OPEN].is_everything)
-		policy_warn(r->policy, foreign_pos(r->ops[OP_OPEN].list),
-			    "OP_OPEN was checked for open(2) only, never for openat: now it holds "
-			    "for every way to open a file (the system's folders stay readable)");
+		policy_warn(
+			r->policy, foreign_pos(r->ops[OP_OPEN].list),
+			"OP_OPEN was checked for open(2) only, never for openat: now it holds "
+			"for every way to open a file, and programs elsewhere cannot be run (the "
+			"system's folders stay readable)");
 	if (exec_is_limited)
 		policy_warn(r->policy, foreign_pos(r->ops[OP_EXEC].list),
 			    "OP_EXEC was compared with the program that calls execve: now it says "
@@ -303,8 +305,6 @@ static int parse_paths(struct reader *r)
 	s->paths_at = foreign_pos(map);
 	if (r->ops[OP_OPEN].is_everything)
 		add_path(r->policy, "/", 1, PATH_READ | PATH_WRITE, s->paths_at);
-	if (!exec_is_limited)
-		add_path(r->policy, "/", 1, PATH_EXECUTE, s->paths_at);
 	for (int i = 0; i < BACKEND_AI_FOLDERS; i++) {
 		const char *folder = policy_backend_ai_folders[i];
 
@@ -313,7 +313,8 @@ static int parse_paths(struct reader *r)
 			 s->paths_at);
 	}
 	for (size_t i = 0; !r->ops[OP_OPEN].is_everything && i < opened->n; i++)
-		add_glob(r, &opened->items[i], PATH_READ | PATH_WRITE);
+		add_glob(r, &opened->items[i],
+			 PATH_READ | PATH_WRITE | (exec_is_limited ? 0 : PATH_EXECUTE));
 	for (size_t i = 0; exec_is_limited && i < executed->n; i++)
 		add_glob(r, &executed->items[i], PATH_READ | PATH_EXECUTE);
 	return 0;

@@ -11,7 +11,7 @@
 #include "jail/base/yaml.h"
 #include "jail/policy/policy.h"
 
-enum { FOREIGN_WARNINGS_MAX = 16, FOREIGN_RULES_MAX = 65536 };
+enum { FOREIGN_WARNINGS_MAX = 16, FOREIGN_RULES_MAX = 20000 };
 
 static inline struct policy_pos foreign_pos(const struct yaml_node *node)
 {

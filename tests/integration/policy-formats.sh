@@ -37,6 +37,28 @@ except OSError as e:
     sys.exit(e.errno)' 2>&1)
 	[[ $? == 1 && $said == *chroot* ]]
 }
+# OP_OPEN holds for openat too, and python3 still starts; elsewhere nothing can be opened
+opens() {
+	local said
+	mkdir -p "$dir/work" "$dir/else" && echo inside >"$dir/work/file" && echo >"$dir/else/file"
+	sed "s|OP_OPEN: .*|OP_OPEN: ['$dir/work/*']|" "$data/backend-ai/example_policy.yml" \
+		>"$dir/paths.yml"
+	# one of the system's: OP_OPEN does not list others, such as pyenv's
+	said=$("$jail" --policy "$dir/paths.yml" /usr/bin/python3 -c "
+print(open('$dir/work/file').read())
+try:
+    open('$dir/else/file')
+except PermissionError:
+    print('refused')" 2>"$dir/opens")
+	cat "$dir/opens"
+	echo "$said"
+	[[ $said == inside*refused ]] &&
+		grep -q "paths.yml:4:12: OP_OPEN was checked for open(2) only" "$dir/opens"
+}
+has_landlock() {
+	printf 'version: 1\ndefault: allow\npaths: {read: [/], execute: [/]}\n' >"$dir/landlock.yml"
+	"$jail" --policy "$dir/landlock.yml" true 2>/dev/null
+}
 can_sandbox() {
 	"$jail" -n pid,mount -- true 2>/dev/null
 }
@@ -47,6 +69,11 @@ elif ! can_sandbox; then
 else
 	ok "a Backend.AI policy runs python3 with --debug" example
 	ok "it refuses what it does not list" example_refuses
+	if has_landlock && [[ -x /usr/bin/python3 ]]; then
+		ok "OP_OPEN holds for openat" opens
+	else
+		skip "OP_OPEN holds for openat" "no Landlock, or no /usr/bin/python3"
+	fi
 fi
 
 # --- convert -----------------------------------------------------------------------------------

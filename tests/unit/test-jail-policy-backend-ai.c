@@ -131,10 +131,11 @@ static void good(void **state)
 		{REST "whitelist_paths: {OP_OPEN: ['*'], OP_EXEC: [/x, '*'], OP_STAT: ['*']}\n",
 		 KILLS "exec -1\nfork -1\nprocesses 32\nkeep PATH\n"},
 		{REST "whitelist_paths: {OpOpen: ['/home/work/*', /tmp/, '/data/a*/b', 'x*']}\n",
-		 KILLS LIMITS
-		 "4 /\n" SYSTEM "3 /home/work\n3 /tmp\n3 /data\n"
+		 KILLS LIMITS SYSTEM
+		 "7 /home/work\n7 /tmp\n7 /data\n"
 		 "p.yml:5:27: OP_OPEN was checked for open(2) only, never for openat: now it holds "
-		 "for every way to open a file (the system's folders stay readable)\n"
+		 "for every way to open a file, and programs elsewhere cannot be run (the "
+		 "system's folders stay readable)\n"
 		 "p.yml:5:51: '/data/a*/b': Landlock knows folders, not patterns: all of /data "
 		 "counts\np.yml:5:65: 'x*' is not absolute, so it never matched: ignored\n"},
 		{REST "whitelist_paths: {OpExec: ['/opt/run*'], OP_CHMOD: [], OP_ACCESS: [/]}\n",
@@ -147,11 +148,12 @@ static void good(void **state)
 		       "p.yml:5:28: '/opt/run*': Landlock knows folders, not patterns: all of /opt "
 		       "counts\n"},
 		{REST "whitelist_paths: {OP_EXEC: [], OP_OPEN: ['*.py'], OP_SATT: []}\n",
-		 KILLS LIMITS
-		 "4 /\n" SYSTEM "3 /\n"
+		 KILLS LIMITS SYSTEM
+		 "7 /\n"
 		 "p.yml:5:51: whitelist_paths has no 'OP_SATT' (did you mean 'OP_STAT'?): ignored\n"
 		 "p.yml:5:41: OP_OPEN was checked for open(2) only, never for openat: now it holds "
-		 "for every way to open a file (the system's folders stay readable)\n"
+		 "for every way to open a file, and programs elsewhere cannot be run (the "
+		 "system's folders stay readable)\n"
 		 "p.yml:5:42: '*.py': Landlock knows folders, not patterns: all of / counts\n"},
 	};
 
