@@ -52,7 +52,7 @@ test-programs: $(unit_bins) $(replay_bins)
 fuzz-programs: $(patsubst %,$(O)/fuzz/%,$(fuzz_names))
 # every C file of ours as a host object, without linking: what a second compiler has to say
 objects: $(call obj,$(base_src) $(proto_src) $(jail_src) $(lab_src) $(agent_src) \
-	$(jail_main) lab/main.c $(unit_src) $(fuzz_src) $(wildcard tests/fuzz/replay.c))
+	$(jail_main) lab/main.c $(unit_src) $(fuzz_src) $(wildcard tests/bench/*.c) $(wildcard tests/fuzz/replay.c))
 
 unit: $(unit_bins)
 	$(Q)for t in $(unit_bins); do $$t || exit 1; done
@@ -71,5 +71,9 @@ fuzz:
 			-artifact_prefix=$(O)-fuzz/$$n- -print_final_stats=1 -verbosity=0 \
 			$(O)-fuzz/corpus/$$n tests/fuzz/corpus/$$n || exit 1; done
 
-bench: all
+# static: it also runs where no library is
+$(O)/tests/filter-cost: $(O)/obj/tests/bench/filter-cost.o $(LIBS_jail)
+	$(link) -static -o $@
+
+bench: all $(O)/tests/filter-cost
 	$(Q)tests/bench/run "$(O)"
