@@ -56,7 +56,7 @@ static bool rule_counts(const struct policy_when *when, const struct filter_targ
 static void add_entry(struct entries *entries, int nr, const struct filter_rule *rule)
 {
 	if (entries->n == entries->cap) {
-		entries->cap = entries->cap ? 2 * entries->cap : 1024;
+		entries->cap = entries->cap ? 2 * entries->cap : 512;
 		entries->items =
 			xreallocarray(entries->items, entries->cap, sizeof(*entries->items));
 	}

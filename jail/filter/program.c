@@ -9,7 +9,7 @@
 
 enum {
 	NODES_MAX = 2 * BPF_MAXINSNS,
-	HASH_SIZE = 4 * NODES_MAX,
+	BUCKETS = 1024,
 	NOWHERE = -1,
 	JUMP_MAX = 255, /* of a conditional jump */
 };
@@ -27,15 +27,16 @@ struct node {
 	bool is_value, is_reached, is_loaded; /* is_loaded: by some way its word has to be loaded */
 	struct program_test test;	      /* is_value: only .value */
 	program_node yes, no;
+	unsigned int next;	 /* 1 + the next node of the same bucket; 0: none */
 	struct entry bare, load; /* with the word in the accumulator, and without */
 };
 
 struct program {
-	struct node nodes[NODES_MAX];
-	unsigned int n;
+	struct node *nodes;
+	unsigned int n, cap;
 	bool is_full;
-	unsigned short hash[HASH_SIZE]; /* 1 + index */
-	struct sock_filter insns[BPF_MAXINSNS];
+	unsigned int buckets[BUCKETS]; /* 1 + the first node of it; 0: none */
+	struct sock_filter *insns;
 	int n_insns;
 };
 
@@ -46,6 +47,10 @@ struct program *program_create(void)
 
 void program_destroy(struct program *program)
 {
+	if (!program)
+		return;
+	free(program->nodes);
+	free(program->insns);
 	free(program);
 }
 
@@ -69,25 +74,29 @@ static unsigned int hash_of(const struct node *node)
 		hash = (hash ^ parts[i]) * 0x9e3779b1U;
 		hash ^= hash >> 15;
 	}
-	return hash % HASH_SIZE;
+	return hash % BUCKETS;
 }
 
 static program_node add(struct program *program, const struct node *node)
 {
-	unsigned int slot = hash_of(node);
+	unsigned int *bucket = &program->buckets[hash_of(node)];
 
-	while (program->hash[slot]) {
-		if (same(&program->nodes[program->hash[slot] - 1], node))
-			return program->hash[slot] - 1U;
-		slot = (slot + 1) % HASH_SIZE;
-	}
+	for (unsigned int i = *bucket; i; i = program->nodes[i - 1].next)
+		if (same(&program->nodes[i - 1], node))
+			return i - 1;
 	if (program->n == NODES_MAX) {
 		program->is_full = true;
 		return 0;
 	}
+	if (program->n == program->cap) {
+		program->cap = program->cap ? 2 * program->cap : 256;
+		program->nodes =
+			xreallocarray(program->nodes, program->cap, sizeof(*program->nodes));
+	}
 	program->nodes[program->n] = *node;
-	program->hash[slot] = (unsigned short)(program->n + 1);
-	return program->n++;
+	program->nodes[program->n].next = *bucket;
+	*bucket = ++program->n;
+	return program->n - 1;
 }
 
 program_node program_return(struct program *program, uint32_t value)
@@ -260,6 +269,7 @@ int program_lay_out(struct program *program, program_node root, struct filter *r
 	const struct node *node = &program->nodes[root];
 
 	if (!program->is_full) {
+		program->insns = xcalloc(BPF_MAXINSNS, sizeof(*program->insns));
 		mark(program, root);
 		if (node->is_value)
 			emit(program, BPF_RET | BPF_K, node->test.value, 0, 0);
