@@ -164,6 +164,16 @@ static int load_filter(const struct apply *a, struct err *err)
 	__builtin_trap();
 }
 
+/* Only a process that can be dumped can be traced by a jail without capabilities. */
+static void get_traced(void)
+{
+	char c = 't';
+
+	prctl(PR_SET_DUMPABLE, 1);
+	if (write(SOCKET_FD, &c, 1) != 1 || read(SOCKET_FD, &c, 1) != 1)
+		_exit(EXIT_FAILED); /* jail says why itself */
+}
+
 static int run_command(const struct state *state, const struct step *filter, struct err *err)
 {
 	struct apply *a = state->apply;
@@ -182,6 +192,8 @@ static int run_command(const struct state *state, const struct step *filter, str
 		return err_errno(err, "dup3");
 	close_from(SOCKET_FD + 1);
 	let_faults_kill();
+	if (a->is_traced)
+		get_traced();
 	if (filter) {
 		r = load_filter(a, err);
 		if (r < 0)

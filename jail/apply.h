@@ -35,12 +35,13 @@ struct apply {
 	unsigned int filter_flags;
 	uint64_t cookie;
 	bool is_supervised;		   /* the filter's listener is sent to jail */
+	bool is_traced;			   /* jail has to trace this process before the filter */
 	const struct resources *resources; /* NULL: no limits */
 	struct report *report;
 	/*
 	 * A socket to jail: after a user namespace was created a byte is sent, and one comes back
-	 * once the maps are written; the listener comes last. jail keeps its end open as long as it
-	 * lives.
+	 * once the maps are written; the same when it is to be traced; the listener comes last.
+	 * jail keeps its end open as long as it lives.
 	 */
 	int jail_fd;
 	sigset_t signals; /* blocked signals of the command; all are blocked until then */

@@ -14,8 +14,10 @@
 #include "jail/cmd-run.h"
 #include "jail/learn-file.h"
 #include "jail/limits.h"
+#include "jail/plugins.h"
 #include "jail/sandbox.h"
 #include "jail/seccomp.h"
+#include "jail/tracer.h"
 
 enum { EXIT_USAGE = 2, MODE_LOG = 0644, TEXT_MAX = 1024, MS_PER_S = 1000, US_PER_MS = 1000 };
 
@@ -33,13 +35,17 @@ struct job {
 	struct learn *learn;
 	int log_fd;
 	struct events events;
+	struct plugins plugins;
 	struct supervisor supervisor;
+	struct tracer tracer;
 	struct sandbox sandbox;
 	struct sandbox_end end;
 };
 
 static void job_deinit(struct job *job)
 {
+	plugins_deinit(&job->plugins);
+	tracer_deinit(&job->tracer);
 	supervisor_deinit(&job->supervisor);
 	resources_deinit(&job->resources);
 	filter_deinit(&job->filter);
@@ -68,6 +74,12 @@ int job_check(const struct job_options *o, bool has_policy, struct err *err)
 		return err_set(err, EINVAL, "--watch and --learn: one of them");
 	if (o->debug && o->learn)
 		return err_set(err, EINVAL, "--debug and --learn: one of them");
+	if (o->plugins.n && o->learn)
+		return err_set(err, EINVAL, "--plugin and --learn: one of them");
+	for (size_t i = 0; i < o->plugins.n; i++)
+		if (*o->plugins.items[i] != '/')
+			return err_set(err, EINVAL, "--plugin %.200s: an absolute path expected",
+				       o->plugins.items[i]);
 	if (o->is_quiet && (o->watch || o->debug || o->learn))
 		return err_set(err, EINVAL, "--quiet: not with --watch, --debug or --learn");
 	if (o->grace_ms < 0)
@@ -92,6 +104,8 @@ static const char *needs_supervisor(const struct job *job)
 		return "--watch";
 	if (o->debug)
 		return "--debug";
+	if (job->plugins.n)
+		return "a plugin";
 	if (limits_has(&job->limits, LIMIT_EXEC))
 		return "the limit exec";
 	return limits_has(&job->limits, LIMIT_FORK) ? "the limit fork" : NULL;
@@ -115,14 +129,16 @@ static int compile(struct job *job, bool is_supervised, struct err *err)
 		.notify_exec = o->report || limits_has(&job->limits, LIMIT_EXEC),
 		.notify_fork = o->report || limits_has(&job->limits, LIMIT_FORK),
 	};
-	int every[FILTER_CALLS_MAX];
+	int notified[FILTER_CALLS_MAX], traced[FILTER_CALLS_MAX];
 	int r = 0;
 
-	for (int i = 0; i < FILTER_CALLS_MAX; i++)
-		every[i] = i;
-	if (o->debug) {
-		with.notify_calls = every;
-		with.n_notify_calls = array_len(every);
+	with.notify_calls = notified;
+	with.trace_calls = traced;
+	for (int nr = 0; nr < FILTER_CALLS_MAX; nr++) {
+		if (plugins_want_after(&job->plugins, nr))
+			traced[with.n_trace_calls++] = nr;
+		else if (o->debug || plugins_want_before(&job->plugins, nr))
+			notified[with.n_notify_calls++] = nr;
 	}
 	if (is_supervised) {
 		r = filter_compile(&job->model, &with, &job->filter, err);
@@ -152,8 +168,39 @@ static void prepare_supervisor(struct job *job)
 	s->exec_limit = job->limits.value[LIMIT_EXEC];
 	s->fork_limit = job->limits.value[LIMIT_FORK];
 	job->sandbox.supervisor = s;
+	if (job->plugins.n)
+		s->plugins = &job->plugins;
+	if (plugins_need_tracer(&job->plugins)) {
+		job->tracer.watcher = supervisor_watcher(s);
+		job->sandbox.tracer = &job->tracer;
+	}
 	if (job->features.has[SECCOMP_HAS_KILLABLE])
 		job->sandbox.filter_flags = SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+}
+
+/* What refuses nothing asks no plugins. */
+static int load_plugins(struct job *job, struct err *err)
+{
+	const struct policy_settings *settings = &job->policy->settings;
+	auto_cleanup(strv) paths = {0};
+
+	if (job->options->learn)
+		return 0;
+	for (size_t i = 0; i < settings->plugins.n; i++)
+		strv_add(&paths, settings->plugins.items[i]);
+	for (size_t i = 0; i < job->options->plugins.n; i++)
+		strv_add(&paths, job->options->plugins.items[i]);
+	return paths.n ? plugins_load(&paths, arch_native(), &job->plugins, err) : 0;
+}
+
+static int start_plugins(struct job *job, struct err *err)
+{
+	if (!job->plugins.n)
+		return 0;
+	job->plugins.events = &job->events;
+	job->plugins.read_memory = supervisor_read;
+	job->plugins.context = &job->supervisor;
+	return plugins_start(&job->plugins, &job->policy->settings.plugin_args, err);
 }
 
 static int prepare_filter(struct job *job, uint64_t caps, struct err *err)
@@ -279,7 +326,10 @@ static void print_killed(const struct job *job, struct buf *out)
 	int status = job->end.wait_status;
 	const char *name = job->plan->argv[0];
 
-	if (job->end.is_killed_by_policy)
+	if (job->end.is_killed_by_policy && job->supervisor.killed_by)
+		buf_addf(out, "jail: %s was killed by the plugin %s\n", name,
+			 job->supervisor.killed_by);
+	else if (job->end.is_killed_by_policy)
 		buf_addf(out,
 			 "jail: %s was killed by the policy %s: it made a system call that is not "
 			 "allowed\n",
@@ -391,6 +441,8 @@ static int conclude(struct job *job)
 		buf_adds(&out, "jail: --watch: nothing was refused; without it it would be:\n");
 	if (is_worth_telling(job) && !job->options->is_quiet)
 		refusals_print(job->refusals, job->policy, &out);
+	if (!job->options->is_quiet)
+		plugins_print_refused(&job->plugins, &out);
 	fputs(out.data ? out.data : "", stderr);
 	return job->options->learn ? finish_learning(job) : exit_code_of(job);
 }
@@ -414,12 +466,19 @@ int job_run(const struct job_options *options, struct plan *plan, const struct p
 	job.sandbox.grace_ms = options->grace_ms;
 	if (options->learn && learn_file_check(options->learn, options->extends, &err) < 0)
 		return job_failure(&err, EXIT_USAGE);
-	if ((job.policy && prepare_filter(&job, caps, &err) < 0) || open_log(&job, &err) < 0)
+	if (options->is_quiet)
+		job.events.show_fd = -1;
+	if (job.policy && (load_plugins(&job, &err) < 0 || prepare_filter(&job, caps, &err) < 0))
+		return job_failure(&err, EXIT_FAILED);
+	if (open_log(&job, &err) < 0)
 		return job_failure(&err, EXIT_FAILED);
 	if (prepare_resources(&job, &err) < 0)
 		return job_failure(&err, EXIT_FAILED);
 	log_start(&job);
+	if (start_plugins(&job, &err) < 0)
+		return job_failure(&err, EXIT_FAILED);
 	if (sandbox_run(&job.sandbox, &job.end, &exit_code, &err) < 0)
 		return job_failure(&err, exit_code);
+	plugins_end(&job.plugins);
 	return conclude(&job);
 }

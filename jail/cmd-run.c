@@ -35,6 +35,7 @@ static void args_deinit(struct args *args)
 	strv_deinit(&args->spec.gid_map);
 	strv_deinit(&args->spec.ro);
 	strv_deinit(&args->spec.rw);
+	strv_deinit(&args->job.plugins);
 }
 DEFINE_CLEANUP(args, args_deinit)
 
@@ -48,6 +49,8 @@ static const struct opt options[] = {
 	 "refuse nothing, write the smallest policy that\nwould have sufficed; merges with FILE"},
 	{0, "extends", "NAME|FILE", OPT_STRING, AT(job.extends),
 	 "with --learn: only what that policy lacks"},
+	{0, "plugin", "FILE", OPT_APPEND, AT(job.plugins),
+	 "ask this shared object about calls, an absolute\npath, jail-plugin(3); repeatable"},
 	{'q', "quiet", NULL, OPT_FLAG, AT(job.is_quiet),
 	 "count and report nothing: the kernel refuses alone"},
 	{0, "report", NULL, OPT_FLAG, AT(job.report), "say at the end what was used"},
@@ -146,7 +149,7 @@ static int run_directly(char **argv)
 	return job_failure(&err, errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
 }
 
-/* --learn and --debug need a filter, whether or not there is a policy. */
+/* These need a filter, whether or not there is a policy. */
 static int load_policy(struct args *args, struct policy *policy, struct err *err)
 {
 	static const char all[] = "version: 1\ndefault: allow\n";
@@ -155,9 +158,9 @@ static int load_policy(struct args *args, struct policy *policy, struct err *err
 		return err_set(err, EINVAL, "--policy: an empty path");
 	if (args->spec.policy)
 		return policy_load(args->spec.policy, policy, err);
-	if (!args->job.learn && !args->job.debug)
+	if (!args->job.learn && !args->job.debug && !args->job.plugins.n)
 		return 0;
-	args->spec.policy = args->job.learn ? "--learn" : "--debug";
+	args->spec.policy = args->job.learn ? "--learn" : args->job.debug ? "--debug" : "--plugin";
 	return policy_load_text(args->spec.policy, all, strlen(all), policy, err);
 }
 

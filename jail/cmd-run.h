@@ -13,6 +13,7 @@ int cmd_run(int argc, char **argv);
 struct job_options {
 	bool watch, debug, is_quiet, report;
 	const char *log, *learn, *extends; /* NULL: not given */
+	struct strv plugins;		   /* absolute paths, besides the policy's */
 	int64_t status_fd;		   /* -1: none */
 	int64_t grace_ms;
 };

@@ -21,7 +21,7 @@
 
 static const int handled[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
 
-enum { SURVIVORS_MS = 30000, SIGNALS_AT_ONCE = 8, SIGNAL_COUNT = 65 };
+enum { SURVIVORS_MS = 30000, SIGNALS_AT_ONCE = 8, SIGNAL_COUNT = 65, STATUSES_AT_ONCE = 64 };
 
 struct run {
 	const struct sandbox *box;
@@ -31,6 +31,7 @@ struct run {
 	bool is_between;       /* it is the one that STEP_FORK leaves */
 	bool is_over;
 	int status;    /* its wait status, when it is over; -1: there was no second one */
+	bool has_more; /* statuses to be waited for */
 	int jail_fd;   /* the socket to the children; -1: its end was seen */
 	int signal_fd; /* handled */
 	bool wants[SIGNAL_COUNT]; /* signals to hand on once the second child is known */
@@ -44,6 +45,11 @@ static pid_t copier_of(const struct resources *resources)
 	return resources ? resources->output.pid : 0;
 }
 
+static void survivor_ended(void *context, pid_t pid, int status)
+{
+	tracer_take(context, pid, status);
+}
+
 /* Leaving scope: whoever is left ends, the mask is as it was. */
 static void run_deinit(struct run *run)
 {
@@ -53,7 +59,9 @@ static void run_deinit(struct run *run)
 		kill(run->pid, SIGKILL);
 	/* stderr may be the pipe that broke */
 	sigaddset(&blocked, SIGPIPE);
-	run->end->has_survivors = !offspring_end(SURVIVORS_MS, copier_of(run->box->resources));
+	run->end->has_survivors =
+		!offspring_end(SURVIVORS_MS, copier_of(run->box->resources),
+			       run->box->tracer ? survivor_ended : NULL, run->box->tracer);
 	if (run->box->resources && !run->end->has_survivors)
 		output_finish(&run->box->resources->output);
 	if (run->report)
@@ -126,6 +134,7 @@ static int start(struct run *run, struct err *err)
 		.filter_flags = box->filter_flags,
 		.cookie = box->cookie,
 		.is_supervised = box->supervisor,
+		.is_traced = box->tracer,
 		.report = run->report,
 		.signals = run->saved,
 		.search_path = path ? path : "/usr/local/bin:/usr/bin:/bin",
@@ -182,6 +191,17 @@ static int serve_maps(const struct run *run, struct err *err)
 	return 0;
 }
 
+static int serve_tracing(const struct run *run, pid_t command, struct err *err)
+{
+	char c = 't';
+	int r = tracer_seize(run->box->tracer, command, err);
+
+	if (r < 0)
+		return r;
+	send(run->jail_fd, &c, 1, MSG_NOSIGNAL);
+	return 0;
+}
+
 static int take_message(struct run *run, struct err *err)
 {
 	struct supervisor *s = run->box->supervisor;
@@ -197,6 +217,8 @@ static int take_message(struct run *run, struct err *err)
 		return supervisor_start(s, listener, sender, err);
 	if (listener >= 0)
 		close(listener);
+	if (r == 't' && run->box->tracer)
+		return serve_tracing(run, sender, err);
 	return r == 'u' ? serve_maps(run, err) : 0;
 }
 
@@ -224,14 +246,20 @@ static void follow_fork(struct run *run)
 	}
 }
 
+/* So many at once, because a program that is traced can make more faster than they are taken. */
 static void reap(struct run *run)
 {
+	struct tracer *tracer = run->box->tracer;
 	int status;
 	pid_t pid;
 
-	/* the second child may be the first to end: nobody else is waited for until it is known */
-	while ((pid = waitpid(run->is_between ? run->pid : -1, &status, WNOHANG)) > 0) {
-		if (pid != run->pid)
+	run->has_more = false;
+	for (int i = 0; i < STATUSES_AT_ONCE; i++) {
+		/* the second child may be the first to end: until it is known, only the first */
+		pid = waitpid(run->is_between ? run->pid : -1, &status, WNOHANG | __WALL);
+		if (pid <= 0)
+			return;
+		if ((tracer && tracer_take(tracer, pid, status)) || pid != run->pid)
 			continue;
 		if (run->is_between) {
 			follow_fork(run);
@@ -242,6 +270,7 @@ static void reap(struct run *run)
 		run->pid = 0;
 		return;
 	}
+	run->has_more = true;
 }
 
 static void tell_signal(const struct run *run, int sig)
@@ -316,6 +345,8 @@ static int time_left(const struct run *run)
 	int limit = run->box->resources ? resources_wait_ms(run->box->resources) : -1;
 	int64_t left;
 
+	if (run->has_more)
+		return 0;
 	if (!run->kill_at_ms || run->end->is_killed_after_grace)
 		return limit;
 	left = run->kill_at_ms - io_now_ms();
@@ -357,6 +388,8 @@ static int loop(struct run *run, struct err *err)
 			r = take_message(run, err);
 		if (fds[SIGNALS].revents)
 			take_signals(run);
+		else if (run->has_more)
+			reap(run);
 		check_limits(run);
 		kill_when_due(run);
 	}

@@ -13,6 +13,7 @@
 #include "jail/plan.h"
 #include "jail/resources.h"
 #include "jail/supervisor.h"
+#include "jail/tracer.h"
 
 struct sandbox {
 	struct plan *plan;
@@ -26,6 +27,7 @@ struct sandbox {
 	const struct filter *plain;
 	uint64_t cookie;	       /* of both */
 	struct supervisor *supervisor; /* NULL: the kernel decides alone */
+	struct tracer *tracer;	       /* NULL: nobody wants to trace the command */
 	struct events *events;
 	struct resources *resources; /* prepared; NULL: no limits */
 	int64_t grace_ms;	     /* from a signal that asks for the end to SIGKILL */

@@ -14,6 +14,10 @@ struct call {
 	struct decision decision;
 	bool is_native, is_refused;
 	bool is_over_limit; /* allowed, but too often */
+	const char *plugin; /* the one that gave the verdict; NULL: none did */
+	struct jail_verdict verdict;
+	const struct traced_call *traced; /* it has stopped for the tracer; NULL: notify holds it */
+	struct tracer_answer *answer;	  /* traced */
 	char program[PROGRAM_MAX];
 };
 
@@ -102,11 +106,36 @@ static void print_call(struct supervisor *s, const struct call *call, struct buf
 		return;
 	}
 	call_print(out, arch_of(s), call->data->nr, call->args, &memory);
-	if (notify_is_waiting(&s->notify))
+	if (call->traced || notify_is_waiting(&s->notify))
 		return;
 	/* that may have been another process of the same id */
 	buf_reset(out);
 	call_print(out, arch_of(s), call->data->nr, call->args, NULL);
+}
+
+/* What becomes of it, and where that is written. */
+static void print_outcome(const struct call *call, struct buf *action, struct buf *place)
+{
+	struct policy_action as = call->decision.action;
+
+	if (call->is_over_limit) {
+		buf_adds(action, "errno EAGAIN");
+		buf_adds(place, "limits");
+		return;
+	}
+	if (!call->plugin) {
+		policy_action_print(&as, action);
+		decision_print_place(&call->decision, place);
+		return;
+	}
+	buf_addf(place, "plugin %s", call->plugin);
+	if (call->verdict.kind == JAIL_RETURN) {
+		buf_addf(action, "return %lld", (long long)call->verdict.value);
+		return;
+	}
+	as.kind = call->verdict.kind == JAIL_KILL ? POLICY_KILL : POLICY_ERRNO;
+	as.error = (int)call->verdict.value;
+	policy_action_print(&as, action);
 }
 
 static void tell(struct supervisor *s, struct call *call, const char *text)
@@ -118,13 +147,7 @@ static void tell(struct supervisor *s, struct call *call, const char *text)
 		event = s->mode == SUPERVISE_WATCH ? "watched" : "refused";
 	if (call->is_refused && s->mode == SUPERVISE_WATCH)
 		would = "would be ";
-	if (call->is_over_limit) {
-		buf_adds(&action, "errno EAGAIN");
-		buf_adds(&place, "limits");
-	} else {
-		policy_action_print(&call->decision.action, &action);
-		decision_print_place(&call->decision, &place);
-	}
+	print_outcome(call, &action, &place);
 	if (s->shows_all || (s->shows_refused && call->is_refused)) {
 		events_add_time(&line);
 		buf_addf(&line, "%d ", call->thread);
@@ -150,25 +173,76 @@ static void tell(struct supervisor *s, struct call *call, const char *text)
 
 /* --- one call --- */
 
-/* Returns whether the answer reached the one who waits for it. */
-static bool carry_out(struct supervisor *s, struct call *call)
+/* Each returns whether the answer reached the one who waits for it. */
+static bool let_go_on(struct supervisor *s, const struct call *call)
 {
-	const struct policy_action *action = &call->decision.action;
+	if (!call->traced)
+		return notify_continue(&s->notify);
+	call->answer->wants_result =
+		call->is_native && s->plugins && plugins_want_after(s->plugins, call->data->nr);
+	return true;
+}
+
+static bool return_instead(struct supervisor *s, const struct call *call, int64_t result)
+{
+	if (!call->traced)
+		return notify_return(&s->notify, result);
+	*call->answer = (struct tracer_answer){.kind = TRACER_SKIP, .result = result};
+	return true;
+}
+
+static bool kill_caller(struct supervisor *s, const struct call *call)
+{
 	pid_t process;
 
-	if (s->mode == SUPERVISE_WATCH)
-		return notify_continue(&s->notify);
-	if (!call->is_refused) {
-		call->is_over_limit = call->is_native && !is_within_limits(s, call->data->nr);
-		return call->is_over_limit ? notify_refuse(&s->notify, EAGAIN)
-					   : notify_continue(&s->notify);
-	}
-	if (action->kind == POLICY_ERRNO)
-		return notify_refuse(&s->notify, action->error);
-	if (!notify_kill(&s->notify, &process))
+	if (call->traced) {
+		process = call->traced->process;
+		call->answer->kind = TRACER_KILL;
+	} else if (!notify_kill(&s->notify, &process)) {
 		return false;
-	s->has_killed_command |= process == s->command;
+	}
+	if (process == s->command) {
+		s->has_killed_command = true;
+		s->killed_by = call->plugin;
+	}
 	return true;
+}
+
+/* What the policy and the limits allow is for the plugins to decide. */
+static void ask_plugins(struct supervisor *s, struct call *call)
+{
+	struct jail_call shown = {.nr = call->data->nr, .tid = call->thread};
+	const char *by = NULL;
+
+	if (!s->plugins || !call->is_native || call->is_refused || call->is_over_limit ||
+	    !plugins_want_before(s->plugins, call->data->nr))
+		return;
+	memcpy(shown.args, call->args, sizeof(shown.args));
+	s->is_asking = !call->traced;
+	call->verdict = plugins_before(s->plugins, &shown, &by);
+	s->is_asking = false;
+	if (call->verdict.kind == JAIL_GO_ON)
+		return;
+	call->plugin = by;
+	call->is_refused = call->verdict.kind != JAIL_RETURN;
+}
+
+static bool carry_out(struct supervisor *s, const struct call *call)
+{
+	const struct policy_action *action = &call->decision.action;
+
+	if (s->mode == SUPERVISE_WATCH)
+		return let_go_on(s, call);
+	if (call->is_over_limit)
+		return return_instead(s, call, -EAGAIN);
+	if (call->plugin && call->verdict.kind != JAIL_KILL)
+		return return_instead(
+			s, call, call->is_refused ? -call->verdict.value : call->verdict.value);
+	if (!call->is_refused)
+		return let_go_on(s, call);
+	if (!call->plugin && action->kind == POLICY_ERRNO)
+		return return_instead(s, call, -action->error);
+	return kill_caller(s, call);
 }
 
 static void decide(struct supervisor *s, struct call *call)
@@ -178,6 +252,9 @@ static void decide(struct supervisor *s, struct call *call)
 
 	call->decision = filter_decide(s->model, call->data->arch, call->data->nr, call->args);
 	call->is_refused = !policy_kind_allows(call->decision.action.kind);
+	call->is_over_limit = s->mode == SUPERVISE_ENFORCE && call->is_native &&
+			      !call->is_refused && !is_within_limits(s, call->data->nr);
+	ask_plugins(s, call);
 	is_told = s->shows_all || (s->shows_refused && call->is_refused) ||
 		  events_are_logged(s->events);
 	/* looked at before the answer: it may be gone after it */
@@ -190,7 +267,7 @@ static void decide(struct supervisor *s, struct call *call)
 		return;
 	if (is_told)
 		tell(s, call, text.data);
-	if (call->is_refused)
+	if (call->is_refused && !call->plugin)
 		refusals_add(s->refusals, &call->decision, arch_of(s), call->data->nr, call->args,
 			     call->program);
 }
@@ -206,6 +283,17 @@ int supervisor_start(struct supervisor *s, int listener, pid_t command, struct e
 	return notify_init(&s->notify, listener, err);
 }
 
+static void take_call(struct supervisor *s, struct call *call, const struct seccomp_data *data,
+		      pid_t thread)
+{
+	call->data = data;
+	call->thread = thread;
+	for (size_t i = 0; i < array_len(call->args); i++)
+		call->args[i] = data->args[i];
+	call->is_native =
+		data->arch == filter_audit_arch(arch_of(s)) && !((uint32_t)data->nr & X32_BIT);
+}
+
 int supervisor_handle(struct supervisor *s, struct err *err)
 {
 	struct call call = {0};
@@ -215,12 +303,7 @@ int supervisor_handle(struct supervisor *s, struct err *err)
 		return err_set(err, -r, "take a call from the filter: %s", strerror(-r));
 	if (r == 0)
 		return 0;
-	call.data = &s->notify.request->data;
-	call.thread = (pid_t)s->notify.request->pid;
-	for (size_t i = 0; i < array_len(call.args); i++)
-		call.args[i] = call.data->args[i];
-	call.is_native = call.data->arch == filter_audit_arch(arch_of(s)) &&
-			 !((uint32_t)call.data->nr & X32_BIT);
+	take_call(s, &call, &s->notify.request->data, (pid_t)s->notify.request->pid);
 	if (s->mode != SUPERVISE_LEARN) {
 		decide(s, &call);
 		return 0;
@@ -231,6 +314,56 @@ int supervisor_handle(struct supervisor *s, struct err *err)
 	else
 		s->other_abi++;
 	return 0;
+}
+
+/* --- plugins ---------------------------------------------------------------------------------- */
+
+int64_t supervisor_read(void *supervisor, int thread, uint64_t address, void *to, size_t size)
+{
+	struct supervisor *s = supervisor;
+	ssize_t n = procmem_read(&s->procmem, thread, address, to, size);
+
+	/* that may have been another process of the same id */
+	return s->is_asking && !notify_is_waiting(&s->notify) ? -ESRCH : n;
+}
+
+static void traced_about_to(void *context, const struct traced_call *traced,
+			    struct tracer_answer *answer)
+{
+	struct call call = {.traced = traced, .answer = answer};
+
+	take_call(context, &call, &traced->data, traced->thread);
+	decide(context, &call);
+}
+
+static void traced_returned(void *context, const struct traced_call *traced, int64_t result)
+{
+	struct supervisor *s = context;
+	struct jail_call shown = {.nr = traced->data.nr, .tid = traced->thread, .result = result};
+
+	for (size_t i = 0; i < array_len(shown.args); i++)
+		shown.args[i] = traced->data.args[i];
+	plugins_after(s->plugins, &shown);
+}
+
+static void traced_began(void *context, pid_t process, pid_t parent)
+{
+	struct supervisor *s = context;
+
+	plugins_process_start(s->plugins, process, parent);
+}
+
+static void traced_ended(void *context, pid_t process, int status)
+{
+	struct supervisor *s = context;
+
+	plugins_process_end(s->plugins, process, status);
+}
+
+struct tracer_watcher supervisor_watcher(struct supervisor *s)
+{
+	return (struct tracer_watcher){s, traced_about_to, traced_returned, traced_began,
+				       traced_ended};
 }
 
 void supervisor_deinit(struct supervisor *s)

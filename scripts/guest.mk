@@ -1,7 +1,7 @@
 # The guest's programs, static, for both architectures. The foreign one is cross-compiled against
 # Debian's -dev packages unpacked in $(O)/sysroot (scripts/sysroot): nothing is added to the system.
 
-GUEST_CFLAGS := $(BASE_CFLAGS) -Os -ffunction-sections -fdata-sections
+GUEST_CFLAGS := $(BASE_CFLAGS) -DJAIL_STATIC -Os -ffunction-sections -fdata-sections
 GUEST_LDFLAGS := -static -Wl,--gc-sections -s
 
 GUEST_CC_$(HOST_ARCH) := gcc

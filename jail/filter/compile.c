@@ -64,10 +64,10 @@ static bool sends_message(enum arch arch, int nr)
 	return nr == (arch == ARCH_AMD64 ? AMD64_SENDMSG : ARM64_SENDMSG);
 }
 
-static bool is_noticed(const struct filter_options *options, int nr)
+static bool is_among(const int *calls, size_t n, int nr)
 {
-	for (size_t i = 0; i < options->n_notify_calls; i++)
-		if (options->notify_calls[i] == nr)
+	for (size_t i = 0; i < n; i++)
+		if (calls[i] == nr)
 			return true;
 	return false;
 }
@@ -76,7 +76,7 @@ static bool is_jails(const struct filter_options *options, enum arch arch, int n
 {
 	return (options->notify_exec && starts_program(arch, nr)) ||
 	       (options->notify_fork && starts_process(arch, nr)) ||
-	       (!options->trace_instead && is_noticed(options, nr));
+	       is_among(options->notify_calls, options->n_notify_calls, nr);
 }
 
 static uint32_t kernel_value(const struct policy_action *action)
@@ -103,7 +103,7 @@ uint32_t filter_value(const struct filter_options *options, enum arch arch, int 
 {
 	bool allows = policy_kind_allows(action->kind);
 
-	if (options->trace_instead && allows && is_noticed(options, nr))
+	if (allows && is_among(options->trace_calls, options->n_trace_calls, nr))
 		return SECCOMP_RET_TRACE;
 	if (options->mode == FILTER_EVERYTHING)
 		return SECCOMP_RET_USER_NOTIF;

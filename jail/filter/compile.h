@@ -29,10 +29,12 @@ struct filter_options {
 	 */
 	uint64_t exec_cookie;
 	bool notify_exec, notify_fork; /* allowed calls of these kinds come to jail to be counted */
-	/* further calls that come to jail although they are allowed: plugins. By number. */
+	/* further calls that come to jail although they are allowed; by number */
 	const int *notify_calls;
 	size_t n_notify_calls;
-	bool trace_instead; /* SECCOMP_RET_TRACE for notify_calls: the plugin engine */
+	/* calls that, when allowed, stop for a tracer instead (SECCOMP_RET_TRACE); by number */
+	const int *trace_calls;
+	size_t n_trace_calls;
 };
 
 struct filter {

@@ -146,18 +146,22 @@ static size_t end_all(DIR *proc, struct processes *seen, pid_t spare, unsigned i
 	return n;
 }
 
-/* Returns whether there is a child left. */
-static bool reap(void)
+/* Returns whether there is a child left. What a traced one stops for is not done any more. */
+static bool reap(void (*ended)(void *context, pid_t pid, int status), void *context)
 {
+	int status;
 	pid_t pid;
 
-	do
-		pid = waitpid(-1, NULL, WNOHANG);
-	while (pid > 0 || (pid < 0 && errno == EINTR));
+	do {
+		pid = waitpid(-1, &status, WNOHANG | __WALL);
+		if (pid > 0 && ended && !WIFSTOPPED(status))
+			ended(context, pid, status);
+	} while (pid > 0 || (pid < 0 && errno == EINTR));
 	return pid == 0;
 }
 
-bool offspring_end(int64_t timeout_ms, pid_t spare)
+bool offspring_end(int64_t timeout_ms, pid_t spare,
+		   void (*ended)(void *context, pid_t pid, int status), void *context)
 {
 	const struct timespec pause = {.tv_nsec = PAUSE_NS};
 	int64_t give_up = io_now_ms() + timeout_ms;
@@ -167,7 +171,7 @@ bool offspring_end(int64_t timeout_ms, pid_t spare)
 
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
-	for (unsigned int pass = 0; reap(); pass++) {
+	for (unsigned int pass = 0; reap(ended, context); pass++) {
 		if (!proc) {
 			setpriority(PRIO_PROCESS, 0, BEST_NICE); /* root may */
 			proc = opendir("/proc");

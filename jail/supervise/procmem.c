@@ -135,14 +135,25 @@ void procmem_program(pid_t thread, char ret[PROGRAM_MAX])
 	ret[n] = '\0';
 }
 
-pid_t procmem_process(pid_t thread)
+/* A number of /proc/PID/status by its "\nkey:", 0 when there is none. */
+static pid_t read_status(pid_t thread, const char *key)
 {
 	char text[STATUS_MAX];
 	const char *at;
-	int pid;
 
 	read_start(thread, "status", text, sizeof(text));
-	at = strstr(text, "\nTgid:");
-	pid = at ? atoi(at + strlen("\nTgid:")) : 0;
+	at = strstr(text, key);
+	return at ? atoi(at + strlen(key)) : 0;
+}
+
+pid_t procmem_process(pid_t thread)
+{
+	pid_t pid = read_status(thread, "\nTgid:");
+
 	return pid > 0 ? pid : thread;
+}
+
+pid_t procmem_parent(pid_t process)
+{
+	return read_status(process, "\nPPid:");
 }

@@ -39,5 +39,7 @@ ssize_t procmem_read(struct procmem *procmem, pid_t thread, uint64_t address, vo
 void procmem_program(pid_t thread, char ret[PROGRAM_MAX]);
 /* The process that a thread belongs to; the thread itself when /proc does not say. */
 pid_t procmem_process(pid_t thread);
+/* The parent of a process; 0 when /proc does not say. */
+pid_t procmem_parent(pid_t process);
 
 #endif

@@ -144,7 +144,9 @@ static void calls_for_plugins(void **state)
 	(void)state;
 	assert_int_equal(filter_value(&options, ARCH_AMD64, 39, &allow), SECCOMP_RET_USER_NOTIF);
 	assert_int_equal(filter_value(&options, ARCH_AMD64, 40, &allow), SECCOMP_RET_ALLOW);
-	options.trace_instead = true;
+	options.trace_calls = &calls[1];
+	options.n_trace_calls = 1;
+	assert_int_equal(filter_value(&options, ARCH_AMD64, 39, &allow), SECCOMP_RET_USER_NOTIF);
 	assert_int_equal(filter_value(&options, ARCH_AMD64, 110, &allow), SECCOMP_RET_TRACE);
 	assert_int_equal(filter_value(&options, ARCH_AMD64, 110, &refuse), SECCOMP_RET_USER_NOTIF);
 	options.mode = FILTER_PLAIN; /* a tracer needs no listener */
