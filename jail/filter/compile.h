@@ -23,9 +23,9 @@ enum filter_mode {
 struct filter_options {
 	enum filter_mode mode;
 	/*
-	 * The runtime's own execve, execveat and sendmsg (by which it hands the listener over), and
-	 * no others, carry this number as their sixth argument (which none of them has) and are let
-	 * through, whatever the mode and the rules; 0: there is none.
+	 * The runtime's own execve, execveat and, but for FILTER_PLAIN, sendmsg (by which it hands
+	 * the listener over), and no others, carry this number as their sixth argument (which none
+	 * of them has) and are let through, whatever the rules; 0: there is none.
 	 */
 	uint64_t exec_cookie;
 	bool notify_exec, notify_fork; /* allowed calls of these kinds come to jail to be counted */
