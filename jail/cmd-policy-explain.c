@@ -23,23 +23,47 @@ static const struct cmd_policy_usage usage = {
 	.operands = "FILE CALL [ARGUMENT…]",
 	.about = "Say what happens to a system call, which rule says so, and what else speaks of "
 		 "it.\n"
-		 "An argument is a number, a constant, several joined by '|', or _ for any.",
+		 "CALL is a name or a number. An argument is a number, a constant, several joined\n"
+		 "by '|', or _ for any.",
 	.min = 2,
 	.max = 8,
 };
 
+/* By name, or by number as logs of the kernel have it. */
+static int find_call(const char *text, enum arch arch, const struct syscall_def **ret,
+		     struct err *err)
+{
+	const struct syscall_def *call = syscall_find(text);
+	const char *near = syscall_suggest(text);
+	uint64_t nr;
+
+	if (*text == '@')
+		return err_set(err, EINVAL,
+			       "%.60s is a group: give one of its calls, which 'jail policy show' "
+			       "lists",
+			       text);
+	if (!call && str_to_u64(text, 0, INT32_MAX, &nr) == 0) {
+		call = syscall_by_nr(arch, (int)nr);
+		if (!call)
+			return err_set(err, EINVAL,
+				       "no system call %.60s of %s is known: it gets the policy's "
+				       "'unknown'",
+				       text, arch_name(arch));
+	}
+	if (!call)
+		return err_set(err, EINVAL, "unknown system call '%.60s'%s%s%s", text,
+			       near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+	*ret = call;
+	return 0;
+}
+
 static int parse_query(char **operands, int n, enum arch arch, struct explain_query *ret,
 		       struct err *err)
 {
-	const char *near;
 	uint64_t value[ARCH_COUNT];
 
-	ret->call = syscall_find(operands[0]);
-	if (!ret->call) {
-		near = syscall_suggest(operands[0]);
-		return err_set(err, EINVAL, "unknown system call '%.60s'%s%s%s", operands[0],
-			       near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
-	}
+	if (find_call(operands[0], arch, &ret->call, err) < 0)
+		return -err->code;
 	for (int i = 1; i < n; i++) {
 		if (str_eq(operands[i], "_"))
 			continue;

@@ -94,6 +94,7 @@ int cmd_policy_show(int argc, char **argv)
 {
 	auto_cleanup(buf) out = {0};
 	const struct call_group *group;
+	auto_free char *as_group = NULL;
 	const char *name, *text, *near;
 	struct err err = {0};
 	int operands = 0, code;
@@ -110,9 +111,14 @@ int cmd_policy_show(int argc, char **argv)
 		buf_adds(&out, text);
 	if (group || text)
 		return cmd_policy_print(&out, 0);
+	as_group = str_printf("@%s", name);
 	near = *name == '@' ? group_suggest(name)
 			    : str_nearest(name, policy_builtin_names, policy_builtin_count);
-	err_set(&err, ENOENT, "no built-in profile or group '%.60s'%s%s%s; see 'jail policy list'",
-		name, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+	if (group_find(as_group))
+		near = as_group;
+	err_set(&err, ENOENT,
+		"no built-in profile or group '%.60s'%s%s%s; see 'jail policy list%s'", name,
+		near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "",
+		*name == '@' ? " --groups" : "");
 	return cmd_policy_misuse(&show_usage, &err);
 }

@@ -17,11 +17,10 @@ static const struct opt options[] = {
 
 static const struct cmd_policy_usage usage = {
 	.verb = "merge",
-	.operands = "FILE…",
+	.operands = "FILE FILE…",
 	.about = "Print one policy that allows what any of several allows: learned on two "
 		 "architectures, say. Counts\nadd up, refusals stay where all refuse, limits are "
-		 "the "
-		 "largest. Contradictions are said on stderr.",
+		 "the largest. Contradictions are said on stderr.",
 	.min = 2,
 	.max = -1,
 };

@@ -132,8 +132,8 @@ int cmd_policy_options(const struct cmd_policy_usage *usage, const struct opt *t
 	int r = opts_parse(table, n, OPTS_ANYWHERE, argc, argv, args, operands, &err);
 
 	if (r > 0) {
-		printf("Usage: jail policy %s [options] %s\n\n%s\n\n", usage->verb, usage->operands,
-		       usage->about);
+		printf("Usage: jail policy %s [options]%s%s\n\n%s\n\n", usage->verb,
+		       *usage->operands ? " " : "", usage->operands, usage->about);
 		opts_print(stdout, table, n);
 		return fflush(stdout) < 0 ? EXIT_POLICY_LOST : 0;
 	}

@@ -67,7 +67,7 @@ int io_write_atomic(int dirfd, const char *path, const void *data, size_t len, m
 	int r;
 
 	if (fd < 0)
-		return err_errno(err, "create %s", tmp);
+		return err_errno(err, "write %s", path);
 	r = io_write_all(fd, data, len);
 	if (r == 0 && close(take_fd(fd)) < 0)
 		r = -errno;

@@ -1,5 +1,6 @@
 #include "jail/base/opts.h"
 
+#include <ctype.h>
 #include <getopt.h>
 #include <string.h>
 
@@ -68,6 +69,9 @@ static int unknown_option(const struct opt *table, size_t n, int argc, char **ar
 
 	if (optopt == HELP_LONG)
 		return err_set(err, EINVAL, "--help takes no value");
+	if (isdigit(optopt))
+		return err_set(err, EINVAL, "unknown option '-%c' (a negative number? behind '--')",
+			       optopt);
 	if (optopt && optopt < LONG_BASE)
 		return err_set(err, EINVAL, "unknown option '-%c'", optopt);
 	if (optopt >= LONG_BASE) /* a flag was given a value */

@@ -185,6 +185,16 @@ static void print_arg(const struct call *call, unsigned int i, const struct arg_
 	}
 }
 
+void call_print_arg(struct buf *out, enum arch arch, const struct syscall_def *def, unsigned int i,
+		    uint64_t value)
+{
+	uint64_t args[6] = {0};
+	const struct call call = {out, arch, def, args, NULL};
+
+	args[i] = value;
+	print_arg(&call, i, &call_args(def)[i]);
+}
+
 /* open's mode means nothing unless a file may be made: open(2). */
 static bool is_idle_mode(const struct call *call, const struct arg_def *args, unsigned int i)
 {

@@ -24,5 +24,8 @@ struct call_memory {
 enum { CALL_STRING_MAX = 96 };
 void call_print(struct buf *out, enum arch arch, int nr, const uint64_t args[6],
 		const struct call_memory *memory);
+/* Append argument i (0 to 5) alone, as above; addresses are printed. */
+void call_print_arg(struct buf *out, enum arch arch, const struct syscall_def *def, unsigned int i,
+		    uint64_t value);
 
 #endif

@@ -5,6 +5,7 @@
 #include "jail/base/cleanup.h"
 #include "jail/base/json.h"
 #include "jail/filter/compile.h"
+#include "jail/filter/decode.h"
 #include "jail/policy/call-args.h"
 #include "jail/policy/cap-names.h"
 #include "jail/policy/groups.h"
@@ -35,6 +36,33 @@ static bool needs_more(const struct answer *a, const struct filter_rule *rule)
 	return false;
 }
 
+/* The first comparison that does not hold for what is given; NULL: all may. */
+static const struct policy_cond *failing(const struct answer *a, const struct policy_cond *conds,
+					 size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (a->given & 1U << conds[i].arg &&
+		    !filter_cond_holds(&conds[i], a->model->target.arch, a->args))
+			return &conds[i];
+	return NULL;
+}
+
+/* The rule from i on that may decide, NULL at the end: after one that does none is tried. */
+static const struct filter_rule *next_candidate(const struct answer *a, size_t *i)
+{
+	const struct filter_rule *rule;
+
+	while (*i < rules_of(a)->n) {
+		rule = &rules_of(a)->rules[(*i)++];
+		if (failing(a, rule->conds, rule->n_conds))
+			continue;
+		if (!needs_more(a, rule))
+			*i = SIZE_MAX;
+		return rule;
+	}
+	return NULL;
+}
+
 /* What stands for a call has other arguments: those of the query say nothing about it. */
 static void use_equivalent(struct answer *a, const struct call_equivalent *instead)
 {
@@ -50,6 +78,8 @@ static struct answer answer_make(const struct filter_model *model,
 	const enum arch arch = model->target.arch;
 	const struct call_equivalent *instead = call_equivalent(query->call, arch);
 	struct answer a = {.model = model, .call = query->call, .given = query->given};
+	const struct filter_rule *first;
+	size_t next = 0;
 
 	memcpy(a.args, query->args, sizeof(a.args));
 	if (a.call->nr[arch] < 0 && instead)
@@ -58,12 +88,8 @@ static struct answer answer_make(const struct filter_model *model,
 	if (a.nr < 0)
 		return a;
 	a.decision = filter_decide(model, filter_audit_arch(arch), a.nr, a.args);
-	/* a rule that has all it needs decides, unless one before it lacks something */
-	for (size_t i = 0; i < rules_of(&a)->n && !a.depends; i++) {
-		a.depends = needs_more(&a, &rules_of(&a)->rules[i]);
-		if (rules_of(&a)->rules[i].rule == a.decision.rule)
-			break;
-	}
+	first = next_candidate(&a, &next);
+	a.depends = first && needs_more(&a, first);
 	return a;
 }
 
@@ -111,37 +137,28 @@ static void print_caps(uint64_t caps, struct buf *out)
 			buf_addf(out, "%s%s", n++ ? ", " : "", cap_name(cap));
 }
 
-/* "domain is not eq AF_UNIX": the first comparison that does not hold. */
-static bool print_failing(const struct answer *a, const struct policy_rule *rule, struct buf *out)
+static void print_failing(const struct policy_rule *rule, const struct policy_cond *cond,
+			  struct buf *out)
 {
-	const enum arch arch = a->model->target.arch;
+	const char *name = call_args(rule->call)[cond->arg].name;
 
-	for (size_t i = 0; i < rule->n_conds; i++) {
-		const struct policy_cond *cond = &rule->conds[i];
-		const char *name = call_args(rule->call)[cond->arg].name;
-
-		if (filter_cond_holds(cond, arch, a->args))
-			continue;
-		if (name)
-			buf_addf(out, "its condition on %s does not hold", name);
-		else
-			buf_addf(out, "its condition on argument %u does not hold", cond->arg + 1);
-		return true;
-	}
-	return false;
+	if (name)
+		buf_addf(out, "its condition on %s does not hold", name);
+	else
+		buf_addf(out, "its condition on argument %u does not hold", cond->arg + 1);
 }
 
 /* The rule that takes this one's calls: the one that decides, or the last that is tried. */
 static void print_winner(const struct answer *a, const struct policy *policy,
 			 const struct policy_rule *rule, struct buf *out)
 {
-	const struct filter_call *rules = rules_of(a);
 	enum policy_kind kind = a->decision.action.kind;
 	const struct policy *from = a->decision.policy;
+	const struct filter_rule *candidate;
 
-	if (a->depends) {
-		kind = rules->rules[rules->n - 1].action.kind;
-		from = rules->rules[rules->n - 1].policy;
+	for (size_t i = 0; a->depends && (candidate = next_candidate(a, &i));) {
+		kind = candidate->action.kind;
+		from = candidate->policy;
 	}
 	buf_adds(out, from != policy		 ? "the one above is in a nearer file"
 		      : kind > rule->action.kind ? "the one above is stricter"
@@ -155,6 +172,7 @@ static void print_reason(const struct answer *a, const struct policy *policy,
 	const struct filter_target *target = &a->model->target;
 	const struct policy_when *when = &rule->when;
 	uint64_t missing = when->caps & ~target->caps;
+	const struct policy_cond *cond = failing(a, rule->conds, rule->n_conds);
 
 	if (when->never || (when->arches && !(when->arches & 1U << target->arch))) {
 		buf_adds(out, "it is for another architecture");
@@ -170,17 +188,19 @@ static void print_reason(const struct answer *a, const struct policy *policy,
 	} else if (rule->call != a->call &&
 		   (rule->n_conds || !policy_kind_allows(rule->action.kind))) {
 		buf_adds(out, "only an allowance without conditions is for what stands for a call");
-	} else if (a->depends || !print_failing(a, rule, out)) {
+	} else if (cond) {
+		print_failing(rule, cond, out);
+	} else {
 		print_winner(a, policy, rule, out);
 	}
 }
 
 static bool is_listed(const struct answer *a, const struct policy_rule *rule)
 {
-	if (!a->depends)
-		return a->decision.rule == rule;
-	for (size_t i = 0; i < rules_of(a)->n; i++)
-		if (rules_of(a)->rules[i].rule == rule)
+	const struct filter_rule *candidate;
+
+	for (size_t i = 0; (candidate = next_candidate(a, &i));)
+		if (candidate->rule == rule)
 			return true;
 	return false;
 }
@@ -261,18 +281,17 @@ static void print_decision(const struct answer *a, struct buf *out)
 
 static void print_candidates(const struct answer *a, struct buf *out)
 {
-	size_t i;
+	const struct filter_rule *rule, *last = NULL;
+	unsigned int n = 1;
 
-	for (i = 0; i < rules_of(a)->n; i++) {
-		const struct filter_rule *rule = &rules_of(a)->rules[i];
-
-		buf_addf(out, "  %zu.    ", i + 1);
+	for (size_t i = 0; (rule = next_candidate(a, &i)); last = rule) {
+		buf_addf(out, "  %u.    ", n++);
 		print_rule(rule->policy, rule->rule, out);
 		buf_adds(out, "\n");
 	}
-	if (i && !rules_of(a)->rules[i - 1].n_conds)
+	if (!needs_more(a, last))
 		return;
-	buf_addf(out, "  %zu.    ", i + 1);
+	buf_addf(out, "  %u.    ", n);
 	print_otherwise(a, out);
 	buf_adds(out, "\n");
 }
@@ -303,7 +322,6 @@ static void print_family(const struct answer *a, struct buf *out)
 
 static void print_call(const struct answer *a, struct buf *out)
 {
-	const struct arg_def *args = call_args(a->call);
 	unsigned int last = 0;
 
 	buf_adds(out, a->call->name);
@@ -312,11 +330,10 @@ static void print_call(const struct answer *a, struct buf *out)
 			last = i + 1;
 	for (unsigned int i = 0; i < last; i++) {
 		buf_adds(out, i ? ", " : "(");
-		if (!(a->given & 1U << i))
+		if (a->given & 1U << i)
+			call_print_arg(out, a->model->target.arch, a->call, i, a->args[i]);
+		else
 			buf_adds(out, "_");
-		else if (!constant_print(&args[i], a->model->target.arch, a->args[i], out))
-			buf_addf(out, a->args[i] < 4096 ? "%llu" : "0x%llx",
-				 (unsigned long long)a->args[i]);
 	}
 	if (last)
 		buf_adds(out, ")");
@@ -396,6 +413,7 @@ void explain_print_json(const struct filter_model *model, const struct explain_q
 			struct buf *out)
 {
 	const struct answer a = answer_make(model, query);
+	const struct filter_rule *rule;
 	auto_cleanup(buf) text = {0};
 
 	buf_adds(out, "{");
@@ -415,9 +433,9 @@ void explain_print_json(const struct filter_model *model, const struct explain_q
 	}
 	json_add_key(out, "rules");
 	buf_adds(out, "[");
-	for (size_t i = 0; a.nr >= 0 && i < rules_of(&a)->n; i++) {
-		buf_adds(out, i ? ", {" : "{");
-		json_rule(rules_of(&a)->rules[i].policy, rules_of(&a)->rules[i].rule, out);
+	for (size_t i = 0; a.nr >= 0 && (rule = next_candidate(&a, &i));) {
+		buf_adds(out, str_ends(out->data, "[") ? "{" : ", {");
+		json_rule(rule->policy, rule->rule, out);
 		buf_adds(out, "}");
 	}
 	buf_adds(out, "]");

@@ -118,10 +118,16 @@ static void collect(const struct policy *policy, const struct filter_target *tar
 		collect(&policy->bases[i], target, entries);
 }
 
-/* By call; then the nearest file, the strictest action, and as written. */
-static int compare(const void *va, const void *vb)
+static bool is_mapped(const struct entry *entry, enum arch arch)
+{
+	return entry->rule.rule->call->nr[arch] != entry->nr;
+}
+
+/* By call; then the nearest file, the strictest action, its own name, and as written. */
+static int compare(const void *va, const void *vb, void *context)
 {
 	const struct entry *a = va, *b = vb;
+	const enum arch arch = *(const enum arch *)context;
 
 	if (a->nr != b->nr)
 		return a->nr < b->nr ? -1 : 1;
@@ -129,6 +135,8 @@ static int compare(const void *va, const void *vb)
 		return a->file < b->file ? -1 : 1;
 	if (a->rule.action.kind != b->rule.action.kind)
 		return a->rule.action.kind > b->rule.action.kind ? -1 : 1;
+	if (is_mapped(a, arch) != is_mapped(b, arch))
+		return is_mapped(b, arch) ? -1 : 1;
 	return a->place < b->place ? -1 : 1;
 }
 
@@ -137,7 +145,8 @@ static void place_rules(struct entries *entries, struct filter_model *model)
 	size_t n = 0;
 
 	if (entries->n)
-		qsort(entries->items, entries->n, sizeof(*entries->items), compare);
+		qsort_r(entries->items, entries->n, sizeof(*entries->items), compare,
+			&model->target.arch);
 	model->rules = xcalloc(entries->n + 1, sizeof(*model->rules));
 	for (size_t i = 0; i < entries->n; i++) {
 		struct filter_call *call = &model->calls[entries->items[i].nr];

@@ -233,7 +233,7 @@ bool constant_print(const struct arg_def *arg, enum arch arch, uint64_t value, s
 	c = is_read_only && value ? NULL : name_value(arg, arch, value, false);
 	if (c || is_read_only)
 		buf_adds(&text, c ? c->name : "O_RDONLY");
-	if (!c && arg->are_flags)
+	if (!c && arg->are_flags && value != UINT32_MAX && value != UINT64_MAX)
 		print_flags(arg, arch, value, &text);
 	if (!text.len)
 		return false;

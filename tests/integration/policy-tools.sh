@@ -106,6 +106,13 @@ explain equivalent --arch arm64 worker.yml open
 explain equivalent-fork --arch arm64 worker.yml fork
 explain nothing --arch arm64 worker.yml iopl
 explain flags worker.yml clone 'CLONE_NEWUSER|SIGCHLD'
+explain some-given default socket AF_UNIX
+explain number worker.yml 41 AF_VSOCK
+explain negative worker.yml kill -- -1 SIGKILL
+explain own-name --arch arm64 default openat
+ok "a number without a call" says 2 "no system call 600 of" "$jail" policy explain worker.yml 600
+ok "a group" says 2 "'jail policy show' lists" "$jail" policy explain worker.yml @io_uring
+ok "a negative number" says 2 "behind '--'" "$jail" policy explain worker.yml kill -1
 ok "explain --json" is_json 'd["action"] == "errno EAFNOSUPPORT" and d["by"].startswith("worker.yml:19:6")' \
 	"$jail" policy explain --json worker.yml socket AF_VSOCK
 ok "a call misspelt" says 2 "did you mean 'socket'" "$jail" policy explain worker.yml sokcet
