@@ -4,7 +4,7 @@
 
 #include "jail/base/json.h"
 #include "jail/cmd-policy.h"
-#include "jail/filter/lint.h"
+#include "jail/inspect/lint.h"
 #include "jail/policy/policy-load.h"
 
 enum { LINE_MAX_BYTES = 8000 };

@@ -6,7 +6,7 @@
 #include "jail/base/io.h"
 #include "jail/cmd-policy.h"
 #include "jail/filter/simulate.h"
-#include "jail/filter/stats.h"
+#include "jail/inspect/stats.h"
 #include "jail/policy/policy-load.h"
 
 struct args {

@@ -1,8 +1,8 @@
 #include <errno.h>
 
 #include "jail/cmd-policy.h"
-#include "jail/filter/explain.h"
-#include "jail/filter/policy-test.h"
+#include "jail/inspect/explain.h"
+#include "jail/inspect/policy-test.h"
 #include "jail/policy/policy-load.h"
 
 struct args {

@@ -6,10 +6,10 @@
 
 #include "jail/base/io.h"
 #include "jail/cmd-policy.h"
-#include "jail/filter/learn-text.h"
-#include "jail/learn-file.h"
+#include "jail/learn/learn-text.h"
 #include "jail/policy/policy-load.h"
 #include "jail/policy/policy-print.h"
+#include "jail/run/learn-file.h"
 
 enum { TEXT_MAX = 256 << 20 };
 

@@ -3,7 +3,7 @@
 
 #include "jail/base/io.h"
 #include "jail/cmd-policy.h"
-#include "jail/filter/policy-test.h"
+#include "jail/inspect/policy-test.h"
 #include "jail/policy/policy-load.h"
 
 enum { TABLE_MAX = 16 << 20 };

@@ -7,7 +7,7 @@
 #include <sys/utsname.h>
 
 #include "jail/base/io.h"
-#include "jail/caps.h"
+#include "jail/system/caps.h"
 
 static const struct verb {
 	const char *name;

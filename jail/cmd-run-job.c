@@ -8,16 +8,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "jail/apply.h"
 #include "jail/base/io.h"
 #include "jail/base/proc.h"
 #include "jail/cmd-run.h"
-#include "jail/learn-file.h"
-#include "jail/limits.h"
-#include "jail/plugins.h"
-#include "jail/sandbox.h"
-#include "jail/seccomp.h"
-#include "jail/tracer.h"
+#include "jail/plan/limits.h"
+#include "jail/run/apply.h"
+#include "jail/run/learn-file.h"
+#include "jail/run/sandbox.h"
+#include "jail/supervise/plugins.h"
+#include "jail/supervise/tracer.h"
+#include "jail/system/seccomp.h"
 
 enum { EXIT_USAGE = 2, MODE_LOG = 0644, TEXT_MAX = 1024, MS_PER_S = 1000, US_PER_MS = 1000 };
 

@@ -8,14 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "jail/apply.h"
 #include "jail/base/opts.h"
 #include "jail/base/version.h"
-#include "jail/caps.h"
 #include "jail/cmd-policy.h"
-#include "jail/namespace.h"
+#include "jail/plan/namespace.h"
+#include "jail/plan/settings.h"
 #include "jail/policy/policy-load.h"
-#include "jail/settings.h"
+#include "jail/run/apply.h"
+#include "jail/system/caps.h"
 
 enum { EXIT_USAGE = 2, GRACE_MS = 10000 };
 

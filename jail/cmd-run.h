@@ -4,7 +4,7 @@
 #ifndef JAIL_CMD_RUN_H
 #define JAIL_CMD_RUN_H
 
-#include "jail/plan.h"
+#include "jail/plan/plan.h"
 
 /* argv[0] is the program's name. Returns the exit code. */
 int cmd_run(int argc, char **argv);

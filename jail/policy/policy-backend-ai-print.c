@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "jail/base/json.h"
-#include "jail/filter/flat.h"
-#include "jail/namespace.h"
+#include "jail/inspect/flat.h"
+#include "jail/plan/namespace.h"
 #include "jail/policy/policy-backend-ai.h"
 
 /* What happens to a call, over both architectures. */

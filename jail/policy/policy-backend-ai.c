@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "jail/namespace.h"
+#include "jail/plan/namespace.h"
 #include "jail/policy/call-args.h"
 #include "jail/policy/policy-foreign.h"
 

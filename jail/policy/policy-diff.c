@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "jail/filter/cond-solve.h"
-#include "jail/filter/decode.h"
-#include "jail/filter/flat.h"
+#include "jail/inspect/cond-solve.h"
+#include "jail/inspect/flat.h"
+#include "jail/learn/decode.h"
 #include "jail/policy/policy-print.h"
 
 enum { RULES_SHOWN = 4 };

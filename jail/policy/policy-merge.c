@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "jail/filter/cond-solve.h"
+#include "jail/inspect/cond-solve.h"
 #include "jail/policy/groups.h"
 #include "jail/policy/policy-merge-parts.h"
 #include "jail/policy/policy-oci.h"

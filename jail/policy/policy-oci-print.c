@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "jail/filter/flat.h"
+#include "jail/inspect/flat.h"
 #include "jail/policy/cap-names.h"
 #include "jail/policy/groups.h"
 #include "jail/policy/policy-oci.h"

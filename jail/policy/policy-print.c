@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "jail/namespace.h"
+#include "jail/plan/namespace.h"
 #include "jail/policy/cap-names.h"
 #include "jail/policy/groups.h"
 #include "jail/policy/policy-yaml-parts.h"

@@ -1,7 +1,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "jail/namespace.h"
+#include "jail/plan/namespace.h"
 #include "jail/policy/cap-names.h"
 #include "jail/policy/policy-yaml-parts.h"
 

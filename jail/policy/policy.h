@@ -174,8 +174,8 @@ struct policy {
 	/* where a line for `allow` goes: before its first entry (flow: behind its bracket); line 0:
 	   the file has no such list */
 	struct policy_pos allow_at;
-	bool allow_is_flow; /* [a, b]; else an entry a line */
-	char *summary;	    /* NULL: none */
+	bool allow_is_flow;  /* [a, b]; else an entry a line */
+	char *summary;	     /* NULL: none */
 	char *source, *date; /* where a profile comes from; "YYYY-MM-DD". NULL: not said */
 	bool has_known;
 	struct kver known;	       /* calls newer than this kernel are unknown to the author */

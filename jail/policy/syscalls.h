@@ -4,8 +4,8 @@
  * Pure: a table (syscall-table.inc, written by scripts/update-syscalls) that also holds names that
  * only other architectures have, and names newer than libseccomp.
  */
-#ifndef JAIL_SYSCALLS_H
-#define JAIL_SYSCALLS_H
+#ifndef JAIL_POLICY_SYSCALLS_H
+#define JAIL_POLICY_SYSCALLS_H
 
 #include "jail/base/arch.h"
 #include "jail/base/kver.h"

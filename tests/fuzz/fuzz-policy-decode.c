@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "jail/base/str.h"
-#include "jail/filter/decode.h"
+#include "jail/learn/decode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

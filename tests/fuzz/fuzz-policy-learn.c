@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "jail/filter/learn-text.h"
+#include "jail/learn/learn-text.h"
 #include "jail/policy/policy-load.h"
 #include "jail/policy/policy-print.h"
 

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jail/filter/explain.h"
-#include "jail/filter/lint.h"
-#include "jail/filter/policy-test.h"
+#include "jail/inspect/explain.h"
+#include "jail/inspect/lint.h"
+#include "jail/inspect/policy-test.h"
 #include "jail/policy/policy-yaml.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);

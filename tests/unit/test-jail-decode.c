@@ -13,7 +13,7 @@
 #include <sys/un.h>
 
 #include "jail/base/str.h"
-#include "jail/filter/decode.h"
+#include "jail/learn/decode.h"
 
 /* The program's memory: this much of it from BASE on, and nothing else. */
 enum { BASE = 0x1000, SIZE = 0x1000 };

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "jail/env.h"
+#include "jail/plan/env.h"
 
 static char *caller[] = {"PATH=/bin",	"HOME=/root", "LC_ALL=C",    "LC_TIME=de",
 			 "LD_PRELOAD=", "broken",     "LDX=a=b=c/d", NULL};

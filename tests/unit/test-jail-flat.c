@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-#include "jail/filter/flat.h"
+#include "jail/inspect/flat.h"
 
 /* xorshift64*: the same cases in every run */
 static uint64_t seed = 88172645463325252u;

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "jail/idmap.h"
+#include "jail/plan/idmap.h"
 
 static void lookups(void **state)
 {

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "jail/landlock.h"
+#include "jail/system/landlock.h"
 
 #define IOCTLS "ioctls on devices (ABI 5, Linux 6.10)"
 #define TRUNCATE "truncating a file (ABI 3, Linux 6.2)"

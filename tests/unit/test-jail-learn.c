@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "jail/filter/learn-text.h"
+#include "jail/learn/learn-text.h"
 #include "jail/policy/policy-load.h"
 #include "jail/policy/policy-print.h"
 

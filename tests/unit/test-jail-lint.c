@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "jail/base/yaml.h"
-#include "jail/filter/cond-solve.h"
-#include "jail/filter/lint.h"
+#include "jail/inspect/cond-solve.h"
+#include "jail/inspect/lint.h"
 #include "jail/policy/policy-load.h"
 #include "jail/policy/policy-oci.h"
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "jail/base/str.h"
-#include "jail/mountinfo.h"
+#include "jail/plan/mountinfo.h"
 
 static void lines(void **state)
 {

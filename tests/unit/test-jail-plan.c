@@ -8,8 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "jail/namespace.h"
-#include "jail/plan.h"
+#include "jail/plan/namespace.h"
+#include "jail/plan/plan.h"
 
 static char *command[] = {"true", NULL};
 

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "jail/namespace.h"
+#include "jail/plan/namespace.h"
 #include "jail/policy/policy-backend-ai.h"
 
 static int read_text(const char *text, struct policy *ret, struct err *err)

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "jail/base/io.h"
-#include "jail/filter/lint.h"
+#include "jail/inspect/lint.h"
 #include "jail/policy/policy-age.h"
 #include "jail/policy/policy-load.h"
 

@@ -10,9 +10,9 @@
 #include <sched.h>
 #include <string.h>
 
-#include "jail/filter/policy-test.h"
 #include "jail/filter/simulate.h"
-#include "jail/filter/stats.h"
+#include "jail/inspect/policy-test.h"
+#include "jail/inspect/stats.h"
 #include "jail/policy/policy-load.h"
 
 static void parse(const char *text, struct policy_tests *tests)

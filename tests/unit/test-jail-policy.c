@@ -11,7 +11,7 @@
 
 #include "jail/base/io.h"
 #include "jail/base/yaml.h"
-#include "jail/namespace.h"
+#include "jail/plan/namespace.h"
 #include "jail/policy/groups.h"
 #include "jail/policy/policy-load.h"
 #include "jail/policy/policy-print.h"

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "jail/base/yaml.h"
-#include "jail/filter/refusals.h"
+#include "jail/learn/refusals.h"
 #include "jail/policy/policy-load.h"
 
 static struct refusals *refusals;

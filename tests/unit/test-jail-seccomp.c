@@ -22,7 +22,7 @@
 
 #include "jail/filter/simulate.h"
 #include "jail/policy/policy-load.h"
-#include "jail/seccomp.h"
+#include "jail/system/seccomp.h"
 
 enum { LOAD_FAILED = 99, CALL_OK = 0 };
 #define COOKIE UINT64_C(0xfeedfacecafebeef)

@@ -8,9 +8,9 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "jail/namespace.h"
-#include "jail/plan-limits.h"
-#include "jail/settings.h"
+#include "jail/plan/namespace.h"
+#include "jail/plan/plan-limits.h"
+#include "jail/plan/settings.h"
 
 static char *command[] = {"true", NULL};
 static char *caller[] = {"PATH=/bin", "SECRET=x", NULL};

@@ -97,8 +97,7 @@ static void test_mistakes(void **state)
 		TREE "wrong/files.yml:3:5: helper.py does not exist",
 		TREE "wrong/files.yml:4:5: out leads out of the scenario's folder by a link",
 		TREE "wrong/files.yml:5:5: folder is not a regular file",
-		TREE
-		"wrong/files.yml:6:5: a.txt/b does not exist (a part of its path is a file)",
+		TREE "wrong/files.yml:6:5: a.txt/b does not exist (a part of its path is a file)",
 		TREE "wrong/key.yml:1:1: unknown key 'rum' in a scenario (did you mean 'run'?)",
 	};
 	auto_cleanup(strv) mistakes = {0};

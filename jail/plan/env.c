@@ -1,0 +1,68 @@
+#include "jail/plan/env.h"
+
+#include <string.h>
+
+/* A name, or with a * at its end the beginning of one. */
+static bool matches(const char *pattern, const char *name, size_t len)
+{
+	size_t n = strlen(pattern);
+
+	if (n && pattern[n - 1] == '*')
+		return len >= n - 1 && memcmp(pattern, name, n - 1) == 0;
+	return len == n && memcmp(pattern, name, n) == 0;
+}
+
+static bool matches_any(const struct strv *patterns, const char *name, size_t len)
+{
+	for (size_t i = 0; i < patterns->n; i++)
+		if (matches(patterns->items[i], name, len))
+			return true;
+	return false;
+}
+
+/* Where the variable of this entry ("NAME=…") is set, from entry `from` on; n: nowhere. */
+static size_t find_set(const struct strv *set, size_t from, const char *name, size_t len)
+{
+	for (size_t i = from; i < set->n; i++)
+		if (strncmp(set->items[i], name, len) == 0 && set->items[i][len] == '=')
+			return i;
+	return set->n;
+}
+
+void env_make(const struct policy_settings *settings, char *const *from, struct strv *ret)
+{
+	const struct strv *set = &settings->env.set;
+	bool keep_all = !settings->env.has_preserve || settings->env.preserve_all == TRI_YES;
+
+	for (; *from; from++) {
+		size_t len = strcspn(*from, "=");
+
+		if (!(*from)[len] || matches_any(&settings->env.unset, *from, len) ||
+		    find_set(set, 0, *from, len) < set->n)
+			continue;
+		if (keep_all || matches_any(&settings->env.preserve, *from, len))
+			strv_add(ret, *from);
+	}
+	/* of two for one name the later counts: the policy's own come after the inherited ones */
+	for (size_t i = 0; i < set->n; i++) {
+		size_t len = strcspn(set->items[i], "=");
+
+		if (find_set(set, i + 1, set->items[i], len) == set->n)
+			strv_add(ret, set->items[i]);
+	}
+	if (!ret->items) { /* an envp has its NULL even when it is empty */
+		strv_add(ret, "");
+		free(ret->items[--ret->n]);
+		ret->items[0] = NULL;
+	}
+}
+
+const char *env_get(char *const *env, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (; *env; env++)
+		if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
+			return *env + len + 1;
+	return NULL;
+}
