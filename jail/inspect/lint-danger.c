@@ -179,15 +179,25 @@ static const char *by_what(const struct decision *how)
 	return how->why == BY_DEFAULT ? " by default" : how->why == BY_UNKNOWN ? " as unknown" : "";
 }
 
-/* Whether the program has capabilities, or may make a user namespace and have them there. */
+/* These count on the machine alone, those of a user namespace do not: user_namespaces(7). */
+static bool is_of_machine(int cap)
+{
+	return cap == CAP_SYS_BOOT || cap == CAP_SYS_MODULE || cap == CAP_SYS_RAWIO ||
+	       cap == CAP_DAC_READ_SEARCH;
+}
+
+/* Whether the program has the capability, or may make a user namespace and have it there. */
 static bool may_hold(const struct filter_model *model, int cap)
 {
 	const uint64_t args[6] = {CLONE_NEWUSER};
 	enum arch arch = model->target.arch;
 	struct decision how;
 
-	return cap == NO_CAP || model->target.caps & UINT64_C(1) << cap ||
-	       allows(model, syscall_find("unshare")->nr[arch], args, &how) ||
+	if (cap == NO_CAP || model->target.caps & UINT64_C(1) << cap)
+		return true;
+	if (is_of_machine(cap))
+		return false;
+	return allows(model, syscall_find("unshare")->nr[arch], args, &how) ||
 	       allows(model, syscall_find("clone")->nr[arch], args, &how);
 }
 
@@ -349,13 +359,15 @@ static void check_gap(const struct filter_model *model, const struct filter_rule
 		if (!other || other == call || other->nr[arch] < 0 ||
 		    !allows(model, other->nr[arch], (const uint64_t[6]){0}, &how))
 			continue;
-		buf_addf(&others, "%s%s%s", others.len ? ", " : "", *family, by_what(&how));
+		buf_addf(&others, "%s%s", others.len ? ", " : "", *family);
+		if (!how.rule)
+			buf_addf(&others, " (allowed%s)", by_what(&how));
 	}
 	if (!others.len)
 		return;
 	finding = finding_make(model, &where, FINDING_GAP, call->name);
 	finding.why = "what the one refuses the other does";
-	finding.text = str_printf("%s is refused, but allowed is %s", call->name, others.data);
+	finding.text = str_printf("%s is refused, but not %s", call->name, others.data);
 	findings_add(ret, finding);
 }
 

@@ -180,7 +180,9 @@ static const struct {
 	 "2:10 warning danger: calls that nobody knows yet are allowed"},
 	{"version: 1\ndefault: allow\n", "2:10 warning danger: bpf allowed by default"},
 	{"version: 1\ndefault: allow\nkill: [open]\n",
-	 "3:8 warning gap: open is refused, but allowed is openat by default"},
+	 "3:8 warning gap: open is refused, but not openat (allowed by default)"},
+	/* a user namespace's capabilities do not stop the machine */
+	{HEAD "allow: [reboot, unshare]\n", "3:9 note danger: reboot allowed, and only the miss"},
 	{HEAD "allow: [arch_prctl]\n",
 	 "3:9 note no-effect: arch_prctl no such call, and none stands for it"},
 	{HEAD "allow: [open]\n", "3:9 note no-effect: open no such call; another stands for it"},
