@@ -4,6 +4,7 @@
 
 #include "jail/base/json.h"
 #include "jail/cmd-policy.h"
+#include "jail/filter/compile.h"
 #include "jail/inspect/lint.h"
 #include "jail/policy/policy-load.h"
 
@@ -188,6 +189,23 @@ static void add_end(struct report *report, const char *file, const struct findin
 	buf_adds(&report->out, "\n");
 }
 
+/* Whether there can be a filter at all; a file that only others extend may have no default. */
+static int check_size(const struct policy *policy, unsigned int arches, struct err *err)
+{
+	const struct filter_options how = {.mode = FILTER_COUNT, .exec_cookie = 1};
+	int r = 0;
+
+	for (unsigned int arch = 0; arch < ARCH_COUNT && r == 0; arch++) {
+		const struct filter_target target = {arch, FILTER_NEWEST_KERNEL, 0};
+		auto_cleanup(filter_model) model = {0};
+		auto_cleanup(filter) filter = {0};
+
+		if (arches & 1U << arch && filter_model_make(policy, &target, &model, NULL) == 0)
+			r = filter_compile(&model, &how, &filter, err);
+	}
+	return r;
+}
+
 static void check_file(struct report *report, const char *file, const struct lint_options *what)
 {
 	const unsigned int looked_at = what->arches ? what->arches : (1U << ARCH_COUNT) - 1;
@@ -195,7 +213,7 @@ static void check_file(struct report *report, const char *file, const struct lin
 	auto_cleanup(policy) policy = {0};
 	struct err err = {0};
 
-	if (policy_load(file, &policy, &err) < 0) {
+	if (policy_load(file, &policy, &err) < 0 || check_size(&policy, looked_at, &err) < 0) {
 		add_error(report, file, &err);
 		return;
 	}

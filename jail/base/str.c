@@ -176,6 +176,16 @@ static int compare_strings(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+bool strv_equal(const struct strv *a, const struct strv *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (!str_eq(a->items[i], b->items[i]))
+			return false;
+	return true;
+}
+
 void strv_sort(struct strv *v)
 {
 	if (v->n)

@@ -1,5 +1,6 @@
 #include "jail/filter/compile.h"
 
+#include <errno.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -313,6 +314,25 @@ static program_node search(struct compiler *c, size_t from, size_t to)
 		below);
 }
 
+/* Which file, and which call has the most to compare. */
+static int say_too_big(const struct filter_model *model, struct err *err)
+{
+	size_t most = 0;
+	int largest = 0;
+
+	for (int nr = 0; nr < FILTER_CALLS_MAX; nr++) {
+		if (model->calls[nr].n <= most)
+			continue;
+		most = model->calls[nr].n;
+		largest = nr;
+	}
+	return err_set(err, E2BIG,
+		       "%.200s: the filter would have more than %d instructions, which no kernel "
+		       "takes: %s has %zu rules with arguments, and fewer are needed",
+		       model->policy->name, BPF_MAXINSNS, syscall_name(model->target.arch, largest),
+		       most);
+}
+
 int filter_compile(const struct filter_model *model, const struct filter_options *options,
 		   struct filter *ret, struct err *err)
 {
@@ -321,10 +341,12 @@ int filter_compile(const struct filter_model *model, const struct filter_options
 	const struct program_test is_native = {offsetof(struct seccomp_data, arch), UINT32_MAX,
 					       BPF_JEQ, filter_audit_arch(model->target.arch)};
 	program_node root;
+	int r;
 
 	c.program = program_create();
 	find_ranges(&c);
 	root = search(&c, 0, c.n);
 	root = program_test(c.program, is_native, root, action_node(&c, -1, &other));
-	return program_lay_out(c.program, root, ret, err);
+	r = program_lay_out(c.program, root, ret, err);
+	return r == -E2BIG ? say_too_big(model, err) : r;
 }

@@ -277,10 +277,7 @@ int program_lay_out(struct program *program, program_node root, struct filter *r
 			emit_node(program, root);
 	}
 	if (program->is_full || program->n_insns > BPF_MAXINSNS)
-		return err_set(err, E2BIG,
-			       "the filter would have more than %d instructions, which no kernel "
-			       "takes: fewer rules with arguments are needed",
-			       BPF_MAXINSNS);
+		return err_set(err, E2BIG, "more than %d instructions", BPF_MAXINSNS);
 	ret->n = (size_t)program->n_insns;
 	ret->insns = xcalloc(ret->n, sizeof(*ret->insns));
 	for (size_t i = 0; i < ret->n; i++)

@@ -155,6 +155,7 @@ static int parse_env(struct reader *r)
 	const struct yaml_node *set = foreign_get(&r->y->root, "extra_envs");
 	const struct yaml_node *keep = foreign_get(&r->y->root, "preserved_env_keys");
 	struct policy_settings *s = &r->policy->settings;
+	auto_cleanup(strv) kept = {0};
 
 	s->env.has_preserve = true;
 	s->env.preserve_all = TRI_NO;
@@ -164,8 +165,11 @@ static int parse_env(struct reader *r)
 	else if (!keep)
 		policy_warn(r->policy, foreign_pos(&r->y->root),
 			    "preserved_env_keys is missing: no variable is kept, not even PATH");
-	if (keep && yaml_strings(r->y, keep, "preserved_env_keys", &s->env.preserve, r->err) < 0)
+	if (keep && yaml_strings(r->y, keep, "preserved_env_keys", &kept, r->err) < 0)
 		return -EINVAL;
+	for (size_t i = 0; i < kept.n; i++)
+		if (!strv_has(&s->env.preserve, kept.items[i]))
+			strv_add(&s->env.preserve, kept.items[i]);
 	if (foreign_check(r->y, set, YAML_LIST, "extra_envs", r->err) < 0)
 		return -EINVAL;
 	for (size_t i = 0; set && i < set->n; i++) {

@@ -8,16 +8,6 @@
 #include "jail/policy/policy-merge-parts.h"
 #include "jail/policy/policy-oci.h"
 
-static bool same_strv(const struct strv *a, const struct strv *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++)
-		if (!str_eq(a->items[i], b->items[i]))
-			return false;
-	return true;
-}
-
 /* --- what is extended ------------------------------------------------------------------------- */
 
 static bool refuses_something(const struct policy *policy)
@@ -37,7 +27,7 @@ static bool same_action(const struct policy_action *a, const struct policy_actio
 static bool can_keep_extends(const struct policy *policies, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (!same_strv(&policies[i].extends, &policies[0].extends) ||
+		if (!strv_equal(&policies[i].extends, &policies[0].extends) ||
 		    !same_action(&policies[i].fallback, &policies[0].fallback) ||
 		    !same_action(&policies[i].unknown, &policies[0].unknown) ||
 		    refuses_something(&policies[i]))

@@ -204,16 +204,6 @@ static void print_call(struct printer *p, const struct filter_model *model, int 
 	}
 }
 
-static bool strv_equal(const struct strv *a, const struct strv *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++)
-		if (!str_eq(a->items[i], b->items[i]))
-			return false;
-	return true;
-}
-
 /* --- one call in all situations --------------------------------------------------------------- */
 
 /* All there is to know about one call: entries[kernel][arch << n_caps | caps]. */

@@ -70,6 +70,12 @@ ok "one architecture" prints "1 policy: 0 errors, 0 warnings, 0 notes" "$jail" p
 ok "one kernel" prints "only since kernel 6.5: cachestat" "$jail" policy check --kernel 6.1 no-effect.yml
 ok "--json" is_json 'd["warnings"] == 1 and d["findings"][0]["line"] == 5 and d["findings"][0]["call"] == "mount"' \
 	"$jail" policy check --json danger-caps.yml
+{
+	printf 'version: 1\ndefault: EPERM\nallow:\n'
+	seq -f '  - {ioctl: {cmd: %g}}' 5000
+} >"$dir/large.yml"
+ok "a filter that no kernel takes" prints "large.yml: the filter would have more than 4096" "$jail" policy check "$dir/large.yml"
+ok "… which call it is" prints "ioctl has 5000 rules" "$jail" policy check "$dir/large.yml"
 cd "$home"
 printf 'version: 1\ndefault: EPERM\nallow: [raed]\n' >"$dir/one.yml"
 printf 'version: 1\ndefalt: EPERM\n' >"$dir/two.yml"

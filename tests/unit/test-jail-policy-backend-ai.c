@@ -122,7 +122,7 @@ static void good(void **state)
 		{REST "diff_to_default: true\nconditionally_allowed_syscalls:\n",
 		 KILLS "exec 0\nfork -1\nprocesses 32\nkeep HOME\nkeep PATH\nkeep LANG\n"
 		       "keep PYENV_ROOT\nkeep PYTHONPATH\nkeep LD_LIBRARY_PATH\nkeep LD_PRELOAD\n"
-		       "keep PATH\nextends compute\n"},
+		       "extends compute\n"},
 		{REST "conditionally_allowed_syscalls: [x]\nalowed_syscalls: [read]\n", KILLS LIMITS
 		 "p.yml:6:1: Backend.AI Jail has no 'alowed_syscalls' (did you mean "
 		 "'allowed_syscalls'?): ignored\n"

@@ -45,6 +45,8 @@ static void list_is_an_argv(void **state)
 	}
 	assert_int_equal(v.n, 20);
 	assert_true(strv_has(&v, "07"));
+	assert_true(strv_equal(&v, &v));
+	assert_false(strv_equal(&v, &(struct strv){0}));
 	assert_false(strv_has(&v, "7"));
 	strv_sort(&v);
 	assert_string_equal(v.items[0], "01");
