@@ -274,6 +274,24 @@ static void log_start(struct job *job)
 	events_end(&job->events, &object);
 }
 
+/* The first that is said; sandbox_run() sees to SIGPIPE only later. */
+static int begin(struct job *job, struct err *err)
+{
+	const struct timespec now = {0};
+	sigset_t pipe, saved;
+	int r;
+
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	sigprocmask(SIG_BLOCK, &pipe, &saved);
+	log_start(job);
+	r = start_plugins(job, err);
+	if (!sigismember(&saved, SIGPIPE))
+		sigtimedwait(&pipe, NULL, &now);
+	sigprocmask(SIG_SETMASK, &saved, NULL);
+	return r;
+}
+
 /* --- after ------------------------------------------------------------------------------------ */
 
 static int exit_code_of(const struct job *job)
@@ -474,8 +492,7 @@ int job_run(const struct job_options *options, struct plan *plan, const struct p
 		return job_failure(&err, EXIT_FAILED);
 	if (prepare_resources(&job, &err) < 0)
 		return job_failure(&err, EXIT_FAILED);
-	log_start(&job);
-	if (start_plugins(&job, &err) < 0)
+	if (begin(&job, &err) < 0)
 		return job_failure(&err, EXIT_FAILED);
 	if (sandbox_run(&job.sandbox, &job.end, &exit_code, &err) < 0)
 		return job_failure(&err, exit_code);

@@ -99,6 +99,7 @@ ok "--status-fd, without a policy" test "$(events status.json)" = "start exit"
 # shellcheck disable=SC2016
 ok "--status-fd is not the command's" "$jail" --status-fd 7 -- sh -c '! test -e /proc/self/fd/7' 7>>status.json
 ok "--log that cannot be written" says 125 "--log /no/such" "$jail" --log /no/such -- true
+ok "a log whose reader is gone from the start" bash -c "sleep 0.1; '$jail' --status-fd 7 -- sh -c 'exit 3'; test \$? = 3" 7> >(exec true)
 ok "a log without a reader stops nobody" bash -c "exits=\$(timeout 20 '$jail' --status-fd 7 -p eperm.yml -- \
 	sh -c 'mkdir d; exit 3' 7> >(exec sleep 0.01) 2>/dev/null || echo \$?); test \"\$exits\" = 3"
 
