@@ -163,16 +163,33 @@ static void add_json(struct report *report, const struct finding *finding)
 	buf_adds(out, "]}");
 }
 
+/* "name:line:column: text": the name may be that of a file that the policy extends. */
+static void add_json_error(struct report *report, const char *file, const char *msg)
+{
+	struct buf *out = &report->out;
+	auto_free char *named = NULL;
+	struct policy_pos at;
+	int len = 0;
+
+	for (const char *s = strchr(msg, ':'); s && !len; s = strchr(s + 1, ':'))
+		if (sscanf(s, ":%u:%u: %n", &at.line, &at.column, &len) == 2 && len)
+			named = xstrndup(msg, (size_t)(s - msg));
+	json_begin(report, "error");
+	json_add_text(out, "file", named ? named : file);
+	if (named) {
+		json_add_u64(out, "line", at.line);
+		json_add_u64(out, "column", at.column);
+		msg += strlen(named) + (size_t)len;
+	}
+	json_add_text(out, "text", msg);
+	buf_adds(out, "}");
+}
+
 static void add_error(struct report *report, const char *file, const struct err *err)
 {
 	report->errors++;
-	if (report->args->is_json) {
-		json_begin(report, "error");
-		json_add_text(&report->out, "file", file);
-		json_add_text(&report->out, "text", err->msg);
-		buf_adds(&report->out, "}");
-		return;
-	}
+	if (report->args->is_json)
+		return add_json_error(report, file, err->msg);
 	str_printable(&report->out, err->msg, strlen(err->msg), sizeof(err->msg), false);
 	buf_adds(&report->out, "\n");
 }

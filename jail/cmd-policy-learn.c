@@ -1,6 +1,4 @@
-#include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -61,45 +59,27 @@ static int read_file(const char *file, struct learn *learn, struct strv *notes, 
 	bool is_stdin = str_eq(file, "-");
 	auto_cleanup(policy) policy = {0};
 	auto_cleanup(buf) text = {0};
+	auto_free char *path = NULL;
 	int r;
 
 	if (is_stdin)
 		r = io_read_fd(STDIN_FILENO, TEXT_MAX, &text, err);
 	else
 		r = io_read_file(AT_FDCWD, file, TEXT_MAX, &text, err);
-	if (r < 0 || !text.len)
+	if (r < 0)
 		return r;
-	if (is_stdin || !is_policy(&text))
+	if (!text.len || !is_policy(&text))
 		return learn_add_text(learn, is_stdin ? "stdin" : file, text.data, text.len, notes,
 				      err);
-	r = policy_load_one(file, &policy, err);
+	if (policy_builtin_text(file)) /* it is a file of that name that was read */
+		path = str_printf("./%s", file);
+	if (is_stdin)
+		r = policy_load_text("stdin", text.data, text.len, &policy, err);
+	else
+		r = policy_load_one(path ? path : file, &policy, err);
 	if (r == 0)
 		learn_add_policy(learn, &policy);
 	return r;
-}
-
-static int write_policy(const char *output, const struct policy *policy)
-{
-	auto_cleanup(buf) text = {0};
-	struct err err = {0};
-
-	policy_print(policy, &text);
-	if (!output)
-		return cmd_policy_print(&text, 0);
-	if (io_write_atomic(AT_FDCWD, output, text.data, text.len, 0644, &err) == 0)
-		return 0;
-	cmd_policy_fail(&err);
-	return EXIT_POLICY_LOST;
-}
-
-static void print_notes(const struct strv *notes)
-{
-	for (size_t i = 0; i < notes->n; i++) {
-		auto_cleanup(buf) line = {0};
-
-		str_printable(&line, notes->items[i], strlen(notes->items[i]), SIZE_MAX, false);
-		fprintf(stderr, "jail policy learn: %s\n", line.data);
-	}
 }
 
 int cmd_policy_learn(int argc, char **argv)
@@ -107,6 +87,7 @@ int cmd_policy_learn(int argc, char **argv)
 	__attribute__((cleanup(learn_deinit))) struct learn *learn = learn_create();
 	auto_cleanup(policy) base = {0};
 	auto_cleanup(policy) learned = {0};
+	auto_cleanup(buf) out = {0};
 	auto_cleanup(strv) notes = {0};
 	struct args args = {0};
 	struct err err = {0};
@@ -124,6 +105,7 @@ int cmd_policy_learn(int argc, char **argv)
 	learn_finish(learn, args.extends ? &base : NULL, &learned, &notes);
 	if (args.extends && args.output)
 		learn_file_name_base(&learned, &base, args.output);
-	print_notes(&notes);
-	return write_policy(args.output, &learned);
+	cmd_policy_lines("jail policy learn: ", &notes);
+	policy_print(&learned, &out);
+	return cmd_policy_write(&out, args.output, 0);
 }

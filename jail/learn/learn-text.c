@@ -22,6 +22,7 @@ struct span {
 
 struct reader {
 	struct learn *learn;
+	unsigned int calls; /* lines that have one */
 	const char *name;
 	struct span line;
 	unsigned int number;
@@ -328,6 +329,7 @@ static int read_line(struct reader *r)
 	if (is_remark(rest))
 		return 0;
 	name = name_at(rest);
+	r->calls++;
 	if (!name.len || name.len == rest.len || rest.at[name.len] != '(')
 		return read_entry(r);
 	call = find_call(r, name);
@@ -356,5 +358,7 @@ int learn_add_text(struct learn *learn, const char *name, const char *text, size
 		text += r.line.len + 1;
 	}
 	strv_deinit(&r.noted);
+	if (ret == 0 && !r.calls)
+		strv_addf(notes, "%s: no system call in it", name);
 	return ret;
 }

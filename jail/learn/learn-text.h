@@ -17,7 +17,8 @@
 /*
  * Add all calls of a text. name is used in messages only. Returns 0, or -EINVAL: err says
  * name:line:column, what was expected and the nearest known name. Arguments that could not be read,
- * so that the call counts as a whole, are said in notes, once for each call.
+ * so that the call counts as a whole, are said in notes, once for each call; so is a text without
+ * any call.
  */
 int learn_add_text(struct learn *learn, const char *name, const char *text, size_t len,
 		   struct strv *notes, struct err *err);

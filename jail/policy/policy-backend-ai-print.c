@@ -250,9 +250,9 @@ static void say_lost(struct printer *p)
 		if (parts[i].is_lost)
 			strv_add(p->lost, parts[i].text);
 	if (p->n_logged)
-		strv_addf(p->lost, "log: %u calls are allowed and not logged", p->n_logged);
+		strv_addf(p->lost, "log: calls that are allowed and not logged: %u", p->n_logged);
 	if (p->n_other_errors)
-		strv_addf(p->lost, "%u calls fail with EPERM and not as they do here",
+		strv_addf(p->lost, "calls that fail with EPERM and not as they do here: %u",
 			  p->n_other_errors);
 }
 

@@ -97,6 +97,9 @@ import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)'
 "$jail" --learn ./a.yml -- true 2>err
 "$jail" --learn ./b.yml -- sh -c 'echo x | cat' >out 2>err
 ok "policies of two runs make one" "$jail" policy learn -o p.yml a.yml b.yml
+ok "one of them from stdin" sh -c "'$jail' policy learn a.yml - <b.yml | cmp - p.yml"
+ok "a file that has a profile's name" sh -c "cp a.yml strict && '$jail' policy learn strict b.yml | cmp - p.yml"
+ok "a record without calls is said" sh -c ": >none && '$jail' policy learn none 2>&1 | grep -qF 'none: no system call in it'"
 ok "under which both run" clean 1 true
 ok "the second too" clean 1 sh -c 'echo x | cat'
 # --- beyond another policy --------------------------------------------------------------------------

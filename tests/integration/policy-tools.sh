@@ -82,6 +82,8 @@ printf 'version: 1\ndefalt: EPERM\n' >"$dir/two.yml"
 ok "mistakes of every file" prints "one.yml:3:9: unknown system call 'raed' (did you mean 'read'?)" \
 	"$jail" policy check "$dir/one.yml" "$dir/none.yml" "$dir/two.yml"
 ok "… the last one's too" prints "two.yml:2:1: " "$jail" policy check "$dir/one.yml" "$dir/none.yml" "$dir/two.yml"
+ok "--json: mistakes have a place" is_json 'd["findings"][0]["line"] == 3 and d["findings"][0]["column"] == 9 and d["findings"][0]["file"].endswith("one.yml")' \
+	"$jail" policy check --json "$dir/one.yml"
 ok "… and the count" prints "3 policies: 3 errors" "$jail" policy check "$dir/one.yml" "$dir/none.yml" "$dir/two.yml"
 ok "… and the exit status" exits 2 "$jail" policy check "$dir/one.yml" default
 ok "--age: older than a kernel" prints "6.18 has " "$jail" policy check --age 6.18 default
