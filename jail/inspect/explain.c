@@ -112,15 +112,20 @@ static void print_rule(const struct policy *policy, const struct policy_rule *ru
 }
 
 /* What is without a rule: the default, or `unknown`. */
-static void print_otherwise(const struct answer *a, struct buf *out)
+static struct decision decide_otherwise(const struct answer *a)
 {
 	const uint64_t none[6] = {0};
-	struct decision otherwise = {
-		.action = a->model->fallback, .why = BY_DEFAULT, .policy = a->model->fallback_from};
 
 	if (rules_of(a)->is_unknown)
-		otherwise = filter_decide(a->model, filter_audit_arch(a->model->target.arch),
-					  FILTER_CALLS_MAX, none);
+		return filter_decide(a->model, filter_audit_arch(a->model->target.arch),
+				     FILTER_CALLS_MAX, none);
+	return (struct decision){a->model->fallback, BY_DEFAULT, NULL, a->model->fallback_from};
+}
+
+static void print_otherwise(const struct answer *a, struct buf *out)
+{
+	struct decision otherwise = decide_otherwise(a);
+
 	decision_print_place(&otherwise, out);
 	buf_adds(out, ": ");
 	policy_action_print(&otherwise.action, out);
@@ -279,6 +284,21 @@ static void print_decision(const struct answer *a, struct buf *out)
 		 kernel_value(a, action));
 }
 
+/* Whether every rule that may decide says the same; then *ret is that. */
+static bool are_unanimous(const struct answer *a, struct policy_action *ret)
+{
+	const struct policy_action otherwise = decide_otherwise(a).action;
+	const struct filter_rule *rule, *last = NULL;
+
+	for (size_t i = 0; (rule = next_candidate(a, &i)); last = rule)
+		if (last && (rule->action.kind != last->action.kind ||
+			     rule->action.error != last->action.error))
+			return false;
+	*ret = last->action;
+	return !needs_more(a, last) ||
+	       (otherwise.kind == ret->kind && otherwise.error == ret->error);
+}
+
 static void print_candidates(const struct answer *a, struct buf *out)
 {
 	const struct filter_rule *rule, *last = NULL;
@@ -357,6 +377,7 @@ void explain_print(const struct filter_model *model, const struct explain_query 
 {
 	const struct answer a = answer_make(model, query);
 	const struct policy_action other = filter_other_abi(model);
+	struct policy_action all;
 
 	if (a.nr < 0) {
 		buf_addf(out, "%s: %s has no such call, and nothing stands for it\n",
@@ -365,6 +386,10 @@ void explain_print(const struct filter_model *model, const struct explain_query 
 	}
 	print_header(&a, query->call, out);
 	if (a.depends) {
+		if (are_unanimous(&a, &all)) {
+			policy_action_print(&all, out);
+			buf_adds(out, ", by ");
+		}
 		buf_adds(out, "the first of these that matches its arguments\n");
 		print_candidates(&a, out);
 	} else {
@@ -415,6 +440,7 @@ void explain_print_json(const struct filter_model *model, const struct explain_q
 	const struct answer a = answer_make(model, query);
 	const struct filter_rule *rule;
 	auto_cleanup(buf) text = {0};
+	struct policy_action all;
 
 	buf_adds(out, "{");
 	json_add_text(out, "call", a.call->name);
@@ -423,6 +449,10 @@ void explain_print_json(const struct filter_model *model, const struct explain_q
 	json_add_text(out, "arch", arch_name(model->target.arch));
 	if (a.nr >= 0)
 		json_add_u64(out, "nr", (uint64_t)a.nr);
+	if (a.nr >= 0 && a.depends && are_unanimous(&a, &all)) {
+		policy_action_print(&all, &text);
+		json_add_text(out, "action", text.data);
+	}
 	if (a.nr >= 0 && !a.depends) {
 		policy_action_print(&a.decision.action, &text);
 		json_add_text(out, "action", text.data);

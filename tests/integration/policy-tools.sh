@@ -123,6 +123,8 @@ ok "a group" says 2 "'jail policy show' lists" "$jail" policy explain worker.yml
 ok "a negative number" says 2 "behind '--'" "$jail" policy explain worker.yml kill -1
 ok "explain --json" is_json 'd["action"] == "errno EAFNOSUPPORT" and d["by"].startswith("worker.yml:19:6")' \
 	"$jail" policy explain --json worker.yml socket AF_VSOCK
+ok "… when all that may match say the same" is_json 'd["action"] == "allow" and len(d["rules"]) == 2' \
+	"$jail" policy explain --json default socket AF_UNIX
 ok "a call misspelt" says 2 "did you mean 'socket'" "$jail" policy explain worker.yml sokcet
 ok "a constant misspelt" says 2 "argument 1: unknown constant 'AF_UNX' (did you mean 'AF_UNIX'?)" \
 	"$jail" policy explain worker.yml socket AF_UNX
