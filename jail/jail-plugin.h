@@ -27,6 +27,12 @@ enum jail_verdict_kind {
 	JAIL_REFUSE, /* it is not made, and fails with the errno in value */
 	JAIL_RETURN, /* it is not made, and returns value */
 	JAIL_KILL,   /* it is not made, and the process dies, as by the policy */
+	/*
+	 * It is not made, and returns a descriptor: a copy of the plugin's own, value,
+	 * close-on-exec like it. jail closes value. Not for a call that also has `after`: that is
+	 * refused (EPERM).
+	 */
+	JAIL_FD,
 };
 
 struct jail_verdict {

@@ -129,6 +129,10 @@ static void print_outcome(const struct call *call, struct buf *action, struct bu
 		return;
 	}
 	buf_addf(place, "plugin %s", call->plugin);
+	if (call->verdict.kind == JAIL_FD) {
+		buf_adds(action, "return a descriptor");
+		return;
+	}
 	if (call->verdict.kind == JAIL_RETURN) {
 		buf_addf(action, "return %lld", (long long)call->verdict.value);
 		return;
@@ -224,13 +228,29 @@ static void ask_plugins(struct supervisor *s, struct call *call)
 	if (call->verdict.kind == JAIL_GO_ON)
 		return;
 	call->plugin = by;
-	call->is_refused = call->verdict.kind != JAIL_RETURN;
+	if (call->verdict.kind == JAIL_FD && call->traced) { /* only a notification can carry one */
+		close((int)call->verdict.value);
+		call->verdict = (struct jail_verdict){JAIL_REFUSE, EPERM};
+	}
+	call->is_refused = call->verdict.kind != JAIL_RETURN && call->verdict.kind != JAIL_FD;
+}
+
+static bool hand_over(struct supervisor *s, const struct call *call)
+{
+	int fd = (int)call->verdict.value;
+	bool is_reached =
+		s->mode == SUPERVISE_WATCH ? let_go_on(s, call) : notify_answer_fd(&s->notify, fd);
+
+	close(fd);
+	return is_reached;
 }
 
 static bool carry_out(struct supervisor *s, const struct call *call)
 {
 	const struct policy_action *action = &call->decision.action;
 
+	if (call->verdict.kind == JAIL_FD)
+		return hand_over(s, call);
 	if (s->mode == SUPERVISE_WATCH)
 		return let_go_on(s, call);
 	if (call->is_over_limit)

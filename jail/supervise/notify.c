@@ -98,16 +98,25 @@ bool notify_kill(struct notify *n, pid_t *process)
 	return kill((pid_t)n->request->pid, SIGKILL) == 0; /* no /proc: the thread's id does too */
 }
 
-bool notify_answer_fd(struct notify *n, int fd, bool cloexec)
+bool notify_answer_fd(struct notify *n, int fd)
 {
+	int number, flags = fcntl(fd, F_GETFD);
 	struct seccomp_notif_addfd add = {
 		.id = n->request->id,
 		.flags = SECCOMP_ADDFD_FLAG_SEND,
 		.srcfd = (uint32_t)fd,
-		.newfd_flags = cloexec ? O_CLOEXEC : 0,
+		.newfd_flags = flags >= 0 && flags & FD_CLOEXEC ? O_CLOEXEC : 0,
 	};
 
-	return ioctl(n->fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add) >= 0;
+	if (flags < 0)
+		return notify_refuse(n, EBADF);
+	if (ioctl(n->fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add) >= 0)
+		return true;
+	if (errno != EINVAL) /* gone, or it may have no more descriptors */
+		return notify_refuse(n, errno);
+	add.flags = 0;
+	number = ioctl(n->fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+	return number < 0 ? notify_refuse(n, errno) : notify_return(n, number);
 }
 
 union control {

@@ -46,10 +46,10 @@ bool notify_return(struct notify *n, int64_t result); /* it was made by us, and 
  */
 bool notify_kill(struct notify *n, pid_t *process);
 /*
- * Give it a copy of our descriptor (O_CLOEXEC when cloexec), and make its number the call's result:
- * the answer. Needs Linux 5.14.
+ * Give it a copy of our descriptor, close-on-exec like it, and make its number the call's result.
+ * Before Linux 5.14 an interrupted call may leave it with a descriptor that it knows nothing of.
  */
-bool notify_answer_fd(struct notify *n, int fd, bool cloexec);
+bool notify_answer_fd(struct notify *n, int fd);
 
 /*
  * The filtered process hands its listener over through a socket: without memory of its own, by one

@@ -317,6 +317,7 @@ static struct jail_verdict checked(struct jail_verdict verdict)
 	case JAIL_GO_ON:
 	case JAIL_RETURN:
 	case JAIL_KILL:
+	case JAIL_FD:
 		return verdict;
 	}
 	return refused;

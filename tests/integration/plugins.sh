@@ -153,6 +153,25 @@ const struct jail_plugin jail_plugin = {
 };
 C
 }
+# another file than the program asks for; a second descriptor for eventfd(7)
+plugin opens <<'C'
+#include <fcntl.h>
+#include <stdint.h>
+#include "jail/jail-plugin.h"
+static struct jail_verdict before(void *state, const struct jail_call *call)
+{
+	switch (call->args[0]) {
+	case 7: return (struct jail_verdict){JAIL_FD, open("given", O_RDONLY)};
+	case 8: return (struct jail_verdict){JAIL_FD, open("given", O_RDONLY | O_CLOEXEC)};
+	case 9: return (struct jail_verdict){JAIL_FD, 12345};
+	}
+	return (struct jail_verdict){JAIL_GO_ON, 0};
+}
+static const char *const calls[] = {"eventfd2", NULL};
+const struct jail_plugin jail_plugin = {
+	.size = sizeof(jail_plugin), .abi = JAIL_PLUGIN_ABI, .name = "opens", .calls = calls, .before = before,
+};
+C
 verdicts asked ""
 verdicts traced ".after = after"
 
@@ -275,6 +294,31 @@ for kind in asked traced; do
 	ok "$kind: --watch refuses nothing" answers "errno 22" 66 "${with[@]}" --watch -p default
 	ok "$kind: the first that says no" answers "errno 11" 64 "${with[@]}" --plugin "$dir/unix-only.so"
 done
+
+echo given text >given
+given() { # given TEXT NUMBER [OPTION...]: what a program reads that asks for an eventfd of this number
+	local want=$1 number=$2 got
+	shift 2
+	got=$("$jail" --plugin "$dir/opens.so" "$@" -- "$python" -c 'import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+before = len(os.listdir("/proc/self/fd"))
+fd = libc.eventfd(int(sys.argv[1]), 0)
+if fd < 0: sys.exit("errno %d" % ctypes.get_errno())
+more = len(os.listdir("/proc/self/fd")) - before
+print(os.path.basename(os.readlink("/proc/self/fd/%d" % fd)), os.get_inheritable(fd), more)' "$number" 2>&1)
+	echo "$got"
+	[[ $got == "$want" ]]
+}
+ok "a descriptor instead: the plugin's file" given "given True 1" 7
+ok "a descriptor instead: close-on-exec" given "given False 1" 8
+ok "a descriptor that is none" given "errno 9" 9
+ok "a descriptor: --watch gives none" given "anon_inode:[eventfd] True 1" 7 --watch -p default
+ok "jail keeps none of them" says 0 "" "$jail" --plugin "$dir/opens.so" -- sh -c "for i in 1 2 3; do '$python' -c '
+import ctypes
+for i in range(500):
+    fd = ctypes.CDLL(None).eventfd(7, 0)
+    assert fd >= 0
+    __import__(\"os\").close(fd)' || exit; done"
 
 # --- after, and processes -------------------------------------------------------------------------
 with=("$jail" --plugin "$dir/count.so")
