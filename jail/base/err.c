@@ -4,6 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A file's name or content may hold escapes that a terminal obeys. */
+static void make_printable(struct err *err)
+{
+	for (char *p = err->msg; *p; p++)
+		if (((unsigned char)*p < ' ' && *p != '\n' && *p != '\t') || *p == '\x7f')
+			*p = '?';
+}
+
 int err_set(struct err *err, int code, const char *fmt, ...)
 {
 	va_list ap;
@@ -14,6 +22,7 @@ int err_set(struct err *err, int code, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
 	va_end(ap);
+	make_printable(err);
 	return -code;
 }
 
@@ -31,6 +40,7 @@ int err_errno(struct err *err, const char *fmt, ...)
 	va_end(ap);
 	if (n >= 0 && (size_t)n < sizeof(err->msg))
 		snprintf(err->msg + n, sizeof(err->msg) - n, ": %s", strerror(code));
+	make_printable(err);
 	return -code;
 }
 
@@ -49,5 +59,6 @@ int err_wrap(struct err *err, const char *fmt, ...)
 	if (n >= 0 && (size_t)n < sizeof(err->msg))
 		snprintf(err->msg + n, sizeof(err->msg) - n, ": %.*s",
 			 (int)(sizeof(err->msg) - n - 3), text);
+	make_printable(err);
 	return err->code ? -err->code : -EIO;
 }

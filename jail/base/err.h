@@ -5,7 +5,8 @@
  * value >= 0) on success, a negative errno on failure. On success *err is left alone. The caller
  * owns the struct (`struct err err = {0};`); there is nothing to free, it is usable after clone()
  * and out of memory, and one write() to a pipe carries it from child to parent.
- * err may be NULL where the caller does not want the text.
+ * err may be NULL where the caller does not want the text. Control characters in a text, other than
+ * newlines and tabs, become '?': it may be printed as it is.
  */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H

@@ -24,7 +24,8 @@ static const struct yaml_node *find_profile(const struct yaml *y)
 
 bool policy_oci_is(const struct yaml *y)
 {
-	return yaml_get(&y->root, "defaultAction") || yaml_get(&y->root, "ociVersion");
+	return yaml_get(&y->root, "defaultAction") || yaml_get(&y->root, "ociVersion") ||
+	       (yaml_get(&y->root, "syscalls") && !yaml_get(&y->root, "version"));
 }
 
 static int parse_kind(struct reader *r, const struct yaml_node *node, struct policy_action *ret)

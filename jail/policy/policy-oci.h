@@ -11,7 +11,7 @@
 #include "jail/base/yaml.h"
 #include "jail/policy/policy.h"
 
-/* Whether the document looks like one: has defaultAction. */
+/* Whether the document looks like one: has defaultAction, or at least syscalls. */
 bool policy_oci_is(const struct yaml *y);
 /* As policy_from_yaml(). Also takes an OCI config.json: its linux.seccomp. */
 int policy_from_oci(const struct yaml *y, struct policy *ret, struct err *err);

@@ -20,6 +20,8 @@ static void sets(void **state)
 	assert_int_equal(err_set(&err, EINVAL, "line %d", 3), -EINVAL);
 	assert_int_equal(err.code, EINVAL);
 	assert_string_equal(err.msg, "line 3");
+	err_set(&err, EINVAL, "\033[31m%s\x7f", "\t\né\r");
+	assert_string_equal(err.msg, "?[31m\t\né??");
 	errno = ENOENT;
 	assert_int_equal(err_errno(&err, "open %s", "f"), -ENOENT);
 	assert_int_equal(err.code, ENOENT);
