@@ -84,7 +84,7 @@ ok "a misspelt container profile" prints "'defaultAction' is missing" "$jail" po
 # shellcheck disable=SC2028 # YAML's escape
 echo 'extends: "./\e[31mred.yml"' >"$dir/escape.yml"
 sed -i '1iversion: 1' "$dir/escape.yml"
-ok "a policy's escapes do not reach a terminal" says 2 "./?[31mred.yml: no such file" "$jail" -p "$dir/escape.yml" true
+ok "a policy's escapes do not reach a terminal" says 2 "/?[31mred.yml: no such file" "$jail" -p "$dir/escape.yml" true
 ok "mistakes of every file" prints "one.yml:3:9: unknown system call 'raed' (did you mean 'read'?)" \
 	"$jail" policy check "$dir/one.yml" "$dir/none.yml" "$dir/two.yml"
 ok "… the last one's too" prints "two.yml:2:1: " "$jail" policy check "$dir/one.yml" "$dir/none.yml" "$dir/two.yml"
