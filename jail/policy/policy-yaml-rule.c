@@ -338,6 +338,9 @@ static int bad_argument(const struct yaml *y, const struct yaml_node *key,
 	buf_adds(&known, n ? "or arg0 to arg5" : "arg0 to arg5");
 	if (takes_errno)
 		names[n++] = "errno";
+	if (str_eq(key->text, "bits"))
+		return yaml_error(y, key, err,
+				  "bits belongs beside a comparison, such as {eq: 1, bits: 64}");
 	near = str_nearest(key->text, names, n);
 	if (near)
 		return yaml_error(y, key, err, "%s has no argument '%.40s' (did you mean '%s'?)",
