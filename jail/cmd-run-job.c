@@ -248,7 +248,11 @@ static int open_log(struct job *job, struct err *err)
 	job->events.status_fd = (int)job->options->status_fd;
 	if (!path)
 		return 0;
-	job->log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, MODE_LOG);
+	/* of a fifo nobody may have opened the other end, or read from it */
+	job->log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+			   MODE_LOG);
+	if (job->log_fd < 0 && errno == ENXIO)
+		return err_set(err, ENXIO, "--log %s: nobody reads this fifo", path);
 	if (job->log_fd < 0)
 		return err_errno(err, "--log %s", path);
 	job->events.log_fd = job->log_fd;
@@ -313,7 +317,6 @@ static void log_exit(struct job *job)
 {
 	struct cgroup_usage peaks = cgroup_usage(&job->resources.cgroup);
 	const struct rusage *usage = &job->end.usage;
-	struct cgroup_usage cgroup = cgroup_usage(&job->resources.cgroup);
 	auto_cleanup(buf) object = {0};
 
 	if (!events_are_logged(&job->events))
@@ -330,10 +333,6 @@ static void log_exit(struct job *job)
 		json_add_u64(&object, "memory_peak_bytes", peaks.memory_peak);
 	if (peaks.pids_peak != UINT64_MAX)
 		json_add_u64(&object, "processes_peak", peaks.pids_peak);
-	if (cgroup.memory_peak != UINT64_MAX)
-		json_add_u64(&object, "memory_peak_bytes", cgroup.memory_peak);
-	if (cgroup.pids_peak != UINT64_MAX)
-		json_add_u64(&object, "processes_peak", cgroup.pids_peak);
 	if (job->refusals)
 		refusals_print_json(job->refusals, job->policy, &object);
 	events_end(&job->events, &object);
@@ -364,6 +363,9 @@ static void print_killed(const struct job *job, struct buf *out)
 	    (!job->sandbox.supervisor || job->end.is_unsupervised))
 		buf_adds(out, "jail: what was refused was not counted: the kernel is older than "
 			      "5.5, or another sandbox supervises this one\n");
+	if (job->events.log_error)
+		buf_addf(out, "jail: --log %s: %s: it is not whole\n", job->options->log,
+			 strerror(job->events.log_error));
 	if (job->end.has_survivors)
 		buf_adds(out, "jail: processes of the command are left that cannot be killed\n");
 }
@@ -468,14 +470,15 @@ static int conclude(struct job *job)
 int job_run(const struct job_options *options, struct plan *plan, const struct policy *policy,
 	    uint64_t caps)
 {
-	auto_cleanup(job) job = {.options = options,
-				 .policy = policy->name ? policy : NULL,
-				 .plan = plan,
-				 .log_fd = -1,
-				 .limits = plan->limits,
-				 .resources = RESOURCES_INIT,
-				 .events = {STDERR_FILENO, -1, -1, false, false, false, 0},
-				 .supervisor = SUPERVISOR_INIT};
+	auto_cleanup(job)
+		job = {.options = options,
+		       .policy = policy->name ? policy : NULL,
+		       .plan = plan,
+		       .log_fd = -1,
+		       .limits = plan->limits,
+		       .resources = RESOURCES_INIT,
+		       .events = {.show_fd = STDERR_FILENO, .log_fd = -1, .status_fd = -1},
+		       .supervisor = SUPERVISOR_INIT};
 	struct err err = {0};
 	int exit_code = EXIT_FAILED;
 

@@ -4,7 +4,7 @@
  * A JSON line is an object: "event" (start, refused, watched, call, signal, limit, exit), "time" in
  * seconds since 1970, and what belongs to it; docs/jail.1 has them. A reader that is slow or gone
  * never stops jail: a line that finds no room for EVENTS_WAIT_MS is dropped and counted ("lost", in
- * the line that follows).
+ * the line that follows). A descriptor that fails, or took half a line, is given up.
  */
 #ifndef JAIL_SUPERVISE_EVENTS_H
 #define JAIL_SUPERVISE_EVENTS_H
@@ -19,6 +19,7 @@ struct events {
 	int log_fd, status_fd; /* JSON: both get every line */
 	bool is_show_stuck, is_log_stuck, is_status_stuck;
 	uint64_t lost;
+	int log_error; /* the errno for which the log was given up */
 };
 
 static inline bool events_are_logged(const struct events *e)
