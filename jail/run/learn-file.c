@@ -75,16 +75,29 @@ void learn_file_name_base(struct policy *learned, const struct policy *base, con
 	learned->extends.items[0] = name;
 }
 
+/* Whether a file can be made there: what was learned would be lost when it is found out then. */
+static int check_folder(const char *path, struct err *err)
+{
+	size_t len = folder_length(path);
+	auto_free char *folder = len ? xstrndup(path, len) : xstrdup(".");
+
+	if (faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) < 0)
+		return err_errno(err, "--learn %s", path);
+	return 0;
+}
+
 int learn_file_check(const char *path, const char *extends, struct err *err)
 {
 	auto_cleanup(policy) present = {0}, base = {0};
 	int r = load_present(path, &present, err);
 
-	return r < 0 ? r : load_base(path, &present, extends, &base, err);
+	if (r >= 0)
+		r = load_base(path, &present, extends, &base, err);
+	return r < 0 ? r : check_folder(path, err);
 }
 
-int learn_file_write(const char *path, const char *extends, struct learn *learn, size_t *n_rules,
-		     struct strv *unnamed, struct err *err)
+static int merge(const char *path, const char *extends, struct learn *learn, size_t *n_rules,
+		 struct strv *unnamed, struct err *err)
 {
 	auto_cleanup(policy) present = {0}, base = {0}, learned = {0};
 	auto_cleanup(buf) text = {0};
@@ -107,5 +120,20 @@ int learn_file_write(const char *path, const char *extends, struct learn *learn,
 	r = io_write_atomic(AT_FDCWD, path, text.data, text.len, MODE_FILE, err);
 	if (r >= 0)
 		*n_rules = learned.n;
+	return r;
+}
+
+int learn_file_write(const char *path, const char *extends, struct learn *learn, size_t *n_rules,
+		     struct strv *unnamed, struct err *err)
+{
+	auto_free char *lock = str_printf("%s.lock", path);
+	auto_close int held =
+		io_lock_file(lock, IO_LOCK_WAIT, err); /* runs at once merge in turn */
+	int r;
+
+	if (held < 0)
+		return held;
+	r = merge(path, extends, learn, n_rules, unnamed, err);
+	unlink(lock);
 	return r;
 }
