@@ -3,6 +3,7 @@
 #include "jail/cmd-policy.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,11 +12,13 @@
 #include "jail/base/opts.h"
 #include "jail/base/version.h"
 #include "jail/cmd-policy.h"
+#include "jail/plan/env.h"
 #include "jail/plan/namespace.h"
 #include "jail/plan/settings.h"
 #include "jail/policy/policy-load.h"
 #include "jail/run/apply.h"
 #include "jail/system/caps.h"
+#include "jail/system/command.h"
 
 enum { EXIT_USAGE = 2, GRACE_MS = 10000 };
 
@@ -143,10 +146,14 @@ static int dry_run(const struct plan *plan, bool is_json)
 static int run_directly(char **argv)
 {
 	struct err err = {0};
+	char path[PATH_MAX];
+	bool is_missing = command_find(argv[0], env_search_path(environ), path, sizeof(path),
+				       &err) == -ENOENT;
 
-	execvp(argv[0], argv);
-	err_set(&err, errno, "run %s: %s", argv[0], strerror(errno));
-	return job_failure(&err, errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+	if (!err.code)
+		command_exec(path, argv, environ, 0, &err);
+	err_wrap(&err, "run %s", argv[0]);
+	return job_failure(&err, is_missing ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
 }
 
 /* These need a filter, whether or not there is a policy. */

@@ -66,3 +66,10 @@ const char *env_get(char *const *env, const char *name)
 			return *env + len + 1;
 	return NULL;
 }
+
+const char *env_search_path(char *const *env)
+{
+	const char *path = env_get(env, "PATH");
+
+	return path ? path : "/usr/local/bin:/usr/bin:/bin";
+}

@@ -16,5 +16,7 @@
 void env_make(const struct policy_settings *settings, char *const *from, struct strv *ret);
 /* The value of a variable, or NULL. */
 const char *env_get(char *const *env, const char *name);
+/* Where commands are searched: PATH, or what a shell takes without one. */
+const char *env_search_path(char *const *env);
 
 #endif

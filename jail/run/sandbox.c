@@ -124,7 +124,6 @@ static int start(struct run *run, struct err *err)
 {
 	const struct sandbox *box = run->box;
 	char **env = box->plan->envp ? box->plan->envp : environ;
-	const char *path = env_get(env, "PATH");
 	auto_close int child_fd = -1;
 	int fds[2], yes = 1;
 	struct apply apply = {
@@ -137,7 +136,7 @@ static int start(struct run *run, struct err *err)
 		.is_traced = box->tracer,
 		.report = run->report,
 		.signals = run->saved,
-		.search_path = path ? path : "/usr/local/bin:/usr/bin:/bin",
+		.search_path = env_search_path(env),
 		.resources = box->resources,
 		.envp = env,
 	};
