@@ -12,7 +12,14 @@
 #include "jail/base/io.h"
 #include "jail/base/str.h"
 
-enum { STAT_MAX = 512, PAUSE_NS = 2000000, PASSES_KILL = 2, MANY = 16, BEST_NICE = -20 };
+enum {
+	STAT_MAX = 512,
+	CHILDREN_MAX = 1 << 20,
+	PAUSE_NS = 2000000,
+	PASSES_KILL = 2,
+	MANY = 16,
+	BEST_NICE = -20
+};
 
 void offspring_adopt(void)
 {
@@ -60,21 +67,50 @@ static bool look_at(int proc, pid_t pid, struct process *ret)
 		      &ret->state, &ret->parent, &ret->start) == 3;
 }
 
+static struct process *next_place(struct processes *list)
+{
+	if (list->n == list->cap) {
+		list->cap = list->cap ? 2 * list->cap : 64;
+		list->all = xreallocarray(list->all, list->cap, sizeof(*list->all));
+	}
+	return &list->all[list->n];
+}
+
+/*
+ * Where /proc is mounted with hidepid, an ordinary user does not see a process that made itself
+ * undumpable. As children the kernel names them to us, and that is what they become one by one.
+ */
+static void list_hidden(int proc, struct processes *ret)
+{
+	auto_cleanup(buf) text = {0};
+	struct process seen;
+
+	if (io_read_file(proc, "thread-self/children", CHILDREN_MAX, &text, NULL) < 0)
+		return;
+	for (char *p = text.data, *end; p && *p; p = end) {
+		pid_t pid = (pid_t)strtol(p, &end, 10);
+
+		if (end == p)
+			break;
+		/* 'T': nobody can say, so it is not waited for to stop */
+		if (!look_at(proc, pid, &seen)) {
+			*next_place(ret) = (struct process){pid, getpid(), 0, 'T', false};
+			ret->n++;
+		}
+		end += *end == ' ';
+	}
+}
+
 static void list(DIR *proc, struct processes *ret)
 {
 	struct dirent *entry;
 
 	rewinddir(proc);
 	ret->n = 0;
-	while ((entry = readdir(proc))) {
-		if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
-			continue;
-		if (ret->n == ret->cap) {
-			ret->cap = ret->cap ? 2 * ret->cap : 64;
-			ret->all = xreallocarray(ret->all, ret->cap, sizeof(*ret->all));
-		}
-		ret->n += look_at(dirfd(proc), atoi(entry->d_name), &ret->all[ret->n]);
-	}
+	while ((entry = readdir(proc)))
+		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
+			ret->n += look_at(dirfd(proc), atoi(entry->d_name), next_place(ret));
+	list_hidden(dirfd(proc), ret);
 }
 
 static int by_pid(const void *a, const void *b)
