@@ -267,8 +267,9 @@ static bool carry_out(struct supervisor *s, const struct call *call)
 
 static void decide(struct supervisor *s, struct call *call)
 {
+	uint64_t execs = s->execs, forks = s->forks;
 	auto_cleanup(buf) text = {0};
-	bool is_told, is_reached;
+	bool is_told;
 
 	call->decision = filter_decide(s->model, call->data->arch, call->data->nr, call->args);
 	call->is_refused = !policy_kind_allows(call->decision.action.kind);
@@ -282,9 +283,11 @@ static void decide(struct supervisor *s, struct call *call)
 		procmem_program(call->thread, call->program);
 	if (is_told)
 		print_call(s, call, &text);
-	is_reached = carry_out(s, call);
-	if (!is_reached) /* killed or interrupted: in the second case the call will come again */
+	if (!carry_out(s, call)) { /* killed or interrupted: then the call will come again */
+		s->execs = execs;
+		s->forks = forks;
 		return;
+	}
 	if (is_told)
 		tell(s, call, text.data);
 	if (call->is_refused && !call->plugin)
