@@ -421,6 +421,7 @@ static int finish_learning(struct job *job)
 {
 	const char *path = job->options->learn;
 	auto_cleanup(strv) notes = {0};
+	auto_cleanup(buf) name = {0};
 	struct err err = {0};
 	size_t n;
 
@@ -433,7 +434,8 @@ static int finish_learning(struct job *job)
 			"jail: --learn: %llu calls by another ABI (32-bit, x32), which no policy "
 			"can allow\n",
 			(unsigned long long)job->supervisor.other_abi);
-	fprintf(stderr, "jail: %s has %zu rules now\n", path, n);
+	str_printable(&name, path, strlen(path), PATH_MAX, false);
+	fprintf(stderr, "jail: %s has %zu rule%s now\n", name.data, n, n == 1 ? "" : "s");
 	return exit_code_of(job);
 }
 
