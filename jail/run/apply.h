@@ -34,8 +34,9 @@ struct apply {
 	const struct filter *filter, *plain;
 	unsigned int filter_flags;
 	uint64_t cookie;
-	bool is_supervised;		   /* the filter's listener is sent to jail */
-	bool is_traced;			   /* jail has to trace this process before the filter */
+	bool is_supervised; /* the filter's listener is sent to jail */
+	bool is_first;	/* of a new pid namespace already: what the plan does for that is done */
+	bool is_traced; /* jail has to trace this process before the filter */
 	const struct resources *resources; /* NULL: no limits */
 	struct report *report;
 	/*
