@@ -144,13 +144,11 @@ static int compile(struct job *job, bool is_supervised, struct err *err)
 		r = filter_compile(&job->model, &with, &job->filter, err);
 		job->sandbox.filter = &job->filter;
 	}
-	if (r >= 0 && !needs_supervisor(job)) {
+	if (r >= 0 && (!is_supervised || (job->features.is_filtered && !needs_supervisor(job)))) {
 		r = filter_compile(&job->model, &plain, &job->plain, err);
-		if (r >= 0)
-			r = seccomp_check_actions(&job->features, &job->plain, err);
 		*(is_supervised ? &job->sandbox.plain : &job->sandbox.filter) = &job->plain;
 	}
-	return r;
+	return r < 0 ? r : seccomp_check_actions(&job->features, job->sandbox.filter, err);
 }
 
 static void prepare_supervisor(struct job *job)

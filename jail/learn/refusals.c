@@ -29,18 +29,24 @@ struct entry {
 };
 
 struct refusals {
-	struct entry entries[REFUSALS_MAX]; /* in the order in which they were first seen */
-	size_t n;
+	struct entry *entries; /* in the order in which they were first seen */
+	size_t n, cap;
 	uint64_t total, not_kept; /* not_kept: there was no room for them */
 };
 
 struct refusals *refusals_create(void)
 {
-	return xcalloc(1, sizeof(struct refusals));
+	struct refusals *refusals = xcalloc(1, sizeof(*refusals));
+
+	refusals->cap = 8; /* few programs need more */
+	refusals->entries = xcalloc(refusals->cap, sizeof(*refusals->entries));
+	return refusals;
 }
 
 void refusals_destroy(struct refusals *refusals)
 {
+	if (refusals)
+		free(refusals->entries);
 	free(refusals);
 }
 
@@ -98,6 +104,11 @@ void refusals_add(struct refusals *refusals, const struct decision *decision, en
 		old->count++;
 	} else if (refusals->n < REFUSALS_MAX) {
 		strncpy(new.program, program ? program : "", PROGRAM_MAX);
+		if (refusals->n == refusals->cap) {
+			refusals->cap *= 2;
+			refusals->entries = xreallocarray(refusals->entries, refusals->cap,
+							  sizeof(*refusals->entries));
+		}
 		refusals->entries[refusals->n++] = new;
 	} else {
 		refusals->not_kept++;

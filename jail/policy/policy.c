@@ -29,7 +29,6 @@ void policy_rule_deinit(struct policy_rule *rule)
 		free(rule->conds[i].mask_text);
 	}
 	free(rule->conds);
-	*rule = (struct policy_rule){0};
 }
 
 static void settings_deinit(struct policy_settings *s)

@@ -101,13 +101,12 @@ int caps_check_held(uint64_t mask, struct err *err)
 static int drop_bounding(uint64_t keep, bool may_drop, struct err *err)
 {
 	for (int cap = 0; cap < CAPS_MAX; cap++) {
-		int has = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
-
-		if (has < 0) /* the kernel knows no more */
+		if (!may_drop || keep & UINT64_C(1) << cap ||
+		    prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+			continue;
+		if (errno == EINVAL) /* the kernel knows no more */
 			return 0;
-		if (has && may_drop && !(keep & UINT64_C(1) << cap) &&
-		    prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-			return err_errno(err, "drop capability %d from the bounding set", cap);
+		return err_errno(err, "drop capability %d from the bounding set", cap);
 	}
 	return 0;
 }

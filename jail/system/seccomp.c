@@ -105,6 +105,7 @@ int seccomp_probe(struct seccomp_features *ret, struct err *err)
 
 	if (!takes_flags(0))
 		return explain_none(errno, err);
+	found.is_filtered = prctl(PR_GET_SECCOMP) > 0;
 	found.has[SECCOMP_HAS_KILL_PROCESS] = has_action(SECCOMP_RET_KILL_PROCESS);
 	found.has[SECCOMP_HAS_LOG] = has_action(SECCOMP_RET_LOG);
 	found.has[SECCOMP_HAS_LISTENER] =

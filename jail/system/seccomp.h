@@ -20,6 +20,7 @@ enum seccomp_feature {
 struct seccomp_features {
 	struct kver kernel;
 	bool has[SECCOMP_FEATURES];
+	bool is_filtered; /* we run under a filter, which may have the one listener that can be */
 };
 
 /*
