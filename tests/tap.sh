@@ -40,6 +40,53 @@ lab_setup() {
 	trap 'rm -rf "$dir"' EXIT
 }
 
+# jail_setup: for tests of jail, from the top folder: $jail, a copy that an ordinary user reaches too, in
+# $dir, which becomes the present folder and goes when the test ends. $home is the top folder.
+jail_setup() {
+	# shellcheck disable=SC2034 # used by who sources this
+	home=$PWD
+	dir=$(mktemp -d)
+	trap 'rm -rf "$dir"' EXIT
+	chmod 755 "$dir"
+	cp "$BUILD/bin/jail" "$dir/jail"
+	# shellcheck disable=SC2034 # used by who sources this
+	jail=$dir/jail
+	cd "$dir" || exit
+	export LC_ALL=C.UTF-8
+}
+
+# is TEXT COMMAND...: the command succeeds and prints this and nothing else.
+is() {
+	local want=$1 got
+	shift
+	got=$("$@") || return 1
+	echo "printed: $got"
+	[[ $got == "$want" ]]
+}
+
+# exits CODE COMMAND...
+exits() {
+	local want=$1 got=0
+	shift
+	"$@" || got=$?
+	echo "exit $got"
+	[[ $got == "$want" ]]
+}
+
+fails() { ! "$@"; }
+
+# gone PATTERN: no process of this command line is left.
+gone() { ! pgrep -f "$1" >/dev/null; }
+
+# soon COMMAND...: it succeeds within a few seconds.
+soon() {
+	for _ in {1..100}; do
+		! "$@" || return 0
+		sleep 0.05
+	done
+	return 1
+}
+
 # done_testing: the plan, last; the exit status agrees with it.
 done_testing() {
 	echo "1..$tap_n"

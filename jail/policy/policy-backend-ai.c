@@ -250,7 +250,7 @@ static int parse_ops(struct reader *r, const struct yaml_node *map)
 		for (size_t i = 0; list && i < list->n; i++) {
 			if (list->items[i].kind != YAML_SCALAR || !*list->items[i].text)
 				return yaml_error(r->y, &list->items[i], r->err,
-						  "a path expected, such as /home/work/*");
+						  "a path expected, such as /home/user/*");
 			r->ops[op].is_everything |= is_everything(list->items[i].text);
 		}
 	}

@@ -6,14 +6,8 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
 
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-chmod 755 "$dir"
-cp "$BUILD/bin/jail" "$dir/jail"
-cp tests/integration/attacker.py "$dir/attacker.py"
-jail=$dir/jail
-cd "$dir"
-export LC_ALL=C.UTF-8
+jail_setup
+cp "$home/tests/integration/attacker.py" .
 python=/usr/bin/python3 # not a script that looks for it; where an ordinary user reaches it
 
 printf 'version: 1\nextends: default\nallow: [ptrace, process_vm_readv, process_vm_writev, kcmp, pidfd_getfd, process_madvise]\n' >loose.yml

@@ -6,29 +6,8 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
 
-home=$PWD
-dir=$(mktemp -d)
+jail_setup
 trap 'umount -l "$dir/tree/sub" 2>/dev/null || true; rm -rf "$dir"' EXIT
-chmod 755 "$dir"
-cp "$BUILD/bin/jail" "$dir/jail" # where an ordinary user reaches it too
-jail=$dir/jail
-cd "$dir"
-
-is() { # is TEXT COMMAND...: the command succeeds and prints this
-	local want=$1 got
-	shift
-	got=$("$@") || return 1
-	echo "printed: $got"
-	[[ $got == "$want" ]]
-}
-exits() { # exits CODE COMMAND...
-	local want=$1 got=0
-	shift
-	"$@" || got=$?
-	echo "exit $got"
-	[[ $got == "$want" ]]
-}
-fails() { ! "$@"; }
 
 # --- what needs no privileges -----------------------------------------------------------------------
 ok "--help names every option" bash -c "'$jail' --help | grep -q -- '--namespace LIST'"

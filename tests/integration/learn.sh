@@ -16,8 +16,6 @@ cd "$dir"
 # the program itself and not a shell script that looks for it
 python=$(python3 -c 'import sys; print(sys.executable)')
 
-fails() { ! "$@"; }
-
 # clean TIMES COMMAND...: runs under p.yml as it does without, and nothing was refused.
 clean() {
 	local times=$1 want got

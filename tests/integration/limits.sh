@@ -7,23 +7,11 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
 
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-chmod 755 "$dir"
-cp "$BUILD/bin/jail" "$dir/jail" # where an ordinary user reaches it too
-jail=$dir/jail
-cd "$dir"
+jail_setup
 mkdir open
 chmod 1777 open
 export LC_ALL=C
 
-is() { # is TEXT COMMAND...: the command succeeds and prints this
-	local want=$1 got
-	shift
-	got=$("$@") || return 1
-	echo "printed: $got"
-	[[ $got == "$want" ]]
-}
 policy() { # policy NAME TEXT: allows every call, and says TEXT
 	printf 'version: 1\ndefault: allow\n%s\n' "$2" >"$1.yml"
 }

@@ -7,30 +7,10 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
 
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-chmod 755 "$dir"
-cp "$BUILD/bin/jail" "$dir/jail" # where an ordinary user reaches it too
-cp "$BUILD/guest/$(dpkg --print-architecture)/jail" "$dir/jail-static" 2>/dev/null || true
-jail=$dir/jail include=$PWD
-cd "$dir"
-export LC_ALL=C.UTF-8
+jail_setup
+cp "$(cd "$home" && realpath "$BUILD")/guest/$(dpkg --print-architecture)/jail" jail-static 2>/dev/null || true
+include=$home
 
-exits() { # exits CODE COMMAND...
-	local want=$1 got=0
-	shift
-	"$@" || got=$?
-	echo "exit $got"
-	[[ $got == "$want" ]]
-}
-gone() { ! pgrep -f "$1" >/dev/null; }
-soon() { # soon COMMAND...: it succeeds within a few seconds
-	for _ in {1..100}; do
-		! "$@" || return 0
-		sleep 0.05
-	done
-	return 1
-}
 plugin() { # plugin NAME: from the C on stdin
 	cat - >"$1.c"
 	cc -shared -fPIC -Wall -Wextra -Werror -Wno-unused-parameter -I"$include" -o "$1.so" "$1.c"

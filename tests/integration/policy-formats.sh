@@ -40,12 +40,12 @@ except OSError as e:
 # OP_OPEN holds for openat too, and python3 still starts; elsewhere nothing can be opened
 opens() {
 	local said
-	mkdir -p "$dir/work" "$dir/else" && echo inside >"$dir/work/file" && echo >"$dir/else/file"
-	sed "s|OP_OPEN: .*|OP_OPEN: ['$dir/work/*']|" "$data/backend-ai/example_policy.yml" \
+	mkdir -p "$dir/inside" "$dir/else" && echo inside >"$dir/inside/file" && echo >"$dir/else/file"
+	sed "s|OP_OPEN: .*|OP_OPEN: ['$dir/inside/*']|" "$data/backend-ai/example_policy.yml" \
 		>"$dir/paths.yml"
 	# one of the system's: OP_OPEN does not list others, such as pyenv's
 	said=$("$jail" --policy "$dir/paths.yml" /usr/bin/python3 -c "
-print(open('$dir/work/file').read())
+print(open('$dir/inside/file').read())
 try:
     open('$dir/else/file')
 except PermissionError:

@@ -13,13 +13,6 @@ trap 'rm -rf "$dir"' EXIT
 jail=$(realpath "$BUILD/bin/jail")
 export LC_ALL=C.UTF-8
 
-exits() { # exits CODE COMMAND...
-	local want=$1 got=0
-	shift
-	"$@" || got=$?
-	echo "exit $got"
-	[[ $got == "$want" ]]
-}
 prints() { # prints TEXT COMMAND...: stdout holds it
 	local want=$1 got
 	shift

@@ -6,14 +6,9 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
 
-top=$PWD
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-chmod 755 "$dir"
-cp "$BUILD/bin/jail" "$dir/jail" # where an ordinary user reaches it too
+jail_setup
 python=/usr/bin/python3 # not one of root's own
-cd "$dir"
-export LC_ALL=C.UTF-8 SECRET=1
+export SECRET=1
 
 # errno CALL ARG...: makes a system call by its number and prints the error's name
 cat >errno.py <<'P'
@@ -73,7 +68,6 @@ errno() { # errno PROFILE WANT CALL ARG...
 	shift 2
 	gives "$want" run "$profile" "$python" errno.py "$@"
 }
-fails() { ! "$@"; }
 
 declare -A five=([node]='console.log(2 + 3)' [Rscript]='cat(2 + 3)')
 programs() {
@@ -158,18 +152,11 @@ ok "default: the environment is the caller's" run default sh -c '[ "$SECRET" = 1
 
 # --- scripts/update-default-profile, in a tree of its own
 mkdir -p tree/scripts tree/jail/policy/profiles bin
-cp "$top/scripts/update-default-profile" tree/scripts
-cp "$top/jail/policy/syscall-table.inc" tree/jail/policy
+cp "$home/scripts/update-default-profile" tree/scripts
+cp "$home/jail/policy/syscall-table.inc" tree/jail/policy
 profile=tree/jail/policy/profiles/default.yml
-cp "$top/jail/policy/profiles/default.yml" $profile
+cp "$home/jail/policy/profiles/default.yml" $profile
 update() { tree/scripts/update-default-profile "$@"; }
-exits() { # exits CODE COMMAND...
-	local want=$1 got=0
-	shift
-	"$@" || got=$?
-	echo "exit $got"
-	[[ $got == "$want" ]]
-}
 cat >engine.json <<'J'
 {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
  {"names": ["read", "write", "exit_group", "waitpid", "nonesuch", "io_uring_enter", "openat2"], "action": "SCMP_ACT_ALLOW"},
@@ -180,7 +167,7 @@ cat >engine.json <<'J'
  {"names": ["bpf"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38, "excludes": {"caps": ["CAP_SYS_ADMIN"]}}]}
 J
 ok "update: a difference is exit 1 with --check" exits 1 update --check engine.json
-ok "update: --check writes nothing" cmp $profile "$top/jail/policy/profiles/default.yml"
+ok "update: --check writes nothing" cmp $profile "$home/jail/policy/profiles/default.yml"
 update --date 2026-01-02 --source 'an engine' engine.json >shown
 ok "update: says what it leaves out" grep -q '^left out: nonesuch: no such call is known' shown
 ok "update: says what is no longer allowed" grep -q '^no longer allowed: .*\bclone\b' shown

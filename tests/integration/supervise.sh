@@ -7,31 +7,7 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
 
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-chmod 755 "$dir"
-cp "$BUILD/bin/jail" "$dir/jail" # where an ordinary user reaches it too
-jail=$dir/jail
-cd "$dir"
-export LC_ALL=C.UTF-8
-
-exits() { # exits CODE COMMAND...
-	local want=$1 got=0
-	shift
-	"$@" || got=$?
-	echo "exit $got"
-	[[ $got == "$want" ]]
-}
-fails() { ! "$@"; }
-# gone PATTERN: no process of this command line is left
-gone() { ! pgrep -f "$1" >/dev/null; }
-soon() { # soon COMMAND...: it succeeds within a few seconds
-	for _ in {1..100}; do
-		! "$@" || return 0
-		sleep 0.05
-	done
-	return 1
-}
+jail_setup
 
 cat >eperm.yml <<'Y'
 version: 1

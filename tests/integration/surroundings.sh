@@ -6,24 +6,9 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
 
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-chmod 755 "$dir"
-cp "$BUILD/bin/jail" "$dir/jail" # where an ordinary user reaches it too
-jail=$dir/jail
-cd "$dir"
-export LC_ALL=C.UTF-8
+jail_setup
 python=/usr/bin/python3
 ordinary=(setpriv --reuid 65534 --regid 65534 --clear-groups --)
-
-exits() { # exits CODE COMMAND...
-	local want=$1 got=0
-	shift
-	"$@" || got=$?
-	echo "exit $got"
-	[[ $got == "$want" ]]
-}
-fails() { ! "$@"; }
 
 printf 'version: 1\ndefault: allow\ndeny: [mkdir, mkdirat]\n' >eperm.yml
 if ! "$jail" --watch -p eperm.yml -- true 2>why; then

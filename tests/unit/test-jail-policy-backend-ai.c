@@ -47,7 +47,7 @@ static void bad(void **state)
 		{"whitelist_paths: ['*']", "p.yml:1:18: whitelist_paths: a map expected"},
 		{"whitelist_paths: {OP_OPEN: '*'}", "p.yml:1:28: OP_OPEN: a list expected"},
 		{"whitelist_paths: {OpOpen: [[]]}",
-		 "p.yml:1:28: a path expected, such as /home/work/*"},
+		 "p.yml:1:28: a path expected, such as /home/user/*"},
 		{"whitelist_paths: {OP_OPEN: [], OpOpen: []}",
 		 "p.yml:1:40: OP_OPEN and OpOpen are the same: give one"},
 	};
@@ -130,9 +130,9 @@ static void good(void **state)
 		/* nothing is left out: nothing is limited, nothing is said */
 		{REST "whitelist_paths: {OP_OPEN: ['*'], OP_EXEC: [/x, '*'], OP_STAT: ['*']}\n",
 		 KILLS "exec -1\nfork -1\nprocesses 32\nkeep PATH\n"},
-		{REST "whitelist_paths: {OpOpen: ['/home/work/*', /tmp/, '/data/a*/b', 'x*']}\n",
+		{REST "whitelist_paths: {OpOpen: ['/home/user/*', /tmp/, '/data/a*/b', 'x*']}\n",
 		 KILLS LIMITS SYSTEM
-		 "7 /home/work\n7 /tmp\n7 /data\n"
+		 "7 /home/user\n7 /tmp\n7 /data\n"
 		 "p.yml:5:27: OP_OPEN was checked for open(2) only, never for openat: now it holds "
 		 "for every way to open a file, and programs elsewhere cannot be run (the "
 		 "system's folders stay readable)\n"
