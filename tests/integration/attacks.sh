@@ -59,6 +59,22 @@ ordinary=(setpriv --reuid 65534 --regid 65534 --clear-groups --)
 if [[ $(id -u) == 0 ]] && "${ordinary[@]}" "$jail" -n user,pid,mount -p loose.yml -- "$python" -c '' 2>/dev/null; then
 	attacks ordinary "${ordinary[@]}" "$jail"
 fi
+# getpid as 32-bit programs make it, out of a page of machine code; what a kernel without them does is SIGSEGV
+cat >old-entry.py <<'Y'
+import ctypes, mmap, os, sys
+page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+page.write(bytes.fromhex("53b814000000cd805bc3"))  # push rbx; mov eax, 20; int 0x80; pop rbx; ret
+result = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))()
+print("succeeded" if result == os.getpid() else f"result {result}", flush=True)
+os._exit(42)
+Y
+if [[ $(uname -m) == x86_64 && $("$jail" --noop "$python" old-entry.py 2>/dev/null) == succeeded ]]; then
+	for profile in default strict permissive; do
+		ok "$profile: the 32-bit entry is closed" attack "$jail" -p $profile -- "$python" old-entry.py
+	done
+else
+	skip "the 32-bit entry is closed" "this kernel has none"
+fi
 if command -v script >/dev/null; then
 	# shellcheck disable=SC2016
 	ok "nothing is typed on the terminal" attack script -qec "'$jail' -p terminal.yml -- '$python' attacker.py terminal" /dev/null
