@@ -48,7 +48,7 @@ void strv_addf(struct strv *v, const char *fmt, ...) __attribute__((format(print
 void strv_take(struct strv *v, char *owned);
 bool strv_has(const struct strv *v, const char *s);
 bool strv_equal(const struct strv *a, const struct strv *b); /* the same in the same order */
-void strv_sort(struct strv *v); /* byte order */
+void strv_sort(struct strv *v);				     /* byte order */
 /* Add the non-empty parts of s between separators, blanks trimmed. */
 void strv_split(struct strv *v, const char *s, char sep);
 void strv_deinit(struct strv *v);

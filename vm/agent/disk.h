@@ -8,8 +8,8 @@
 
 /*
  * Where the image says that there is a disk: lay each of its folders (/usr, /etc, …) over the one
- * of that name in the initramfs, writable, what is written staying in memory. /workspace, /tmp and the
- * like are not touched, so that file systems mounted in them are what they are without a disk.
+ * of that name in the initramfs, writable, what is written staying in memory. /workspace, /tmp and
+ * the like are not touched, so that file systems mounted in them are what they are without a disk.
  */
 int disk_mount(struct err *err);
 
