@@ -246,7 +246,7 @@ static void hand_on(struct run *run, int sig)
 {
 	if (run->is_between)
 		run->wants[sig] = true;
-	else
+	else if (run->pid > 0) /* kill(0, …) would reach who has started us */
 		kill(run->pid, sig);
 }
 
@@ -350,7 +350,8 @@ static void check_limits(struct run *run)
 
 static void kill_when_due(struct run *run)
 {
-	if (!run->kill_at_ms || run->end->is_killed_after_grace || io_now_ms() < run->kill_at_ms)
+	if (run->is_over || !run->kill_at_ms || run->end->is_killed_after_grace ||
+	    io_now_ms() < run->kill_at_ms)
 		return;
 	run->end->is_killed_after_grace = true;
 	tell_signal(run, SIGKILL);

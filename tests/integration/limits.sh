@@ -31,6 +31,12 @@ ok "wall-time: what it left behind ends too" is "" sh -c '
 	timeout 10 "$1" -p wall.yml -- sh -c "setsid sleep 68.5 & exec sleep 20" 2>/dev/null; pgrep -f "^sleep 68.5$" || true' sh "$jail"
 ok "wall-time: nothing said when it was enough" is "" "$jail" -p wall.yml -- true
 ok "wall-time: --quiet says nothing" says 143 "" within 10 "$jail" -q -p wall.yml -- sleep 20
+# the command has ended, and jail sees it and the limit at once
+# shellcheck disable=SC2016 # the inner shell's
+ok "wall-time: reached after the end, it ends nobody else" is 0 within 10 setsid sh -c '
+	"$1" -q -p wall.yml -- sleep 0.1 & jail=$!
+	sleep 0.05; kill -STOP $jail; sleep 0.5; kill -CONT $jail
+	wait $jail; echo $?' sh "$jail"
 policy none 'limits: {wall-time: 300ms, file-size: 1K}'
 printf 'version: 1\nextends: ./none.yml\nlimits: {wall-time: none}\n' >lifted.yml
 if "$jail" -p lifted.yml -- true 2>/dev/null; then
