@@ -13,7 +13,7 @@
 
 #include "jail/base/cleanup.h"
 #include "jail/inspect/cond-solve.h"
-#include "jail/inspect/lint.h"
+#include "jail/inspect/lint-parts.h"
 #include "jail/policy/call-args.h"
 #include "jail/policy/groups.h"
 

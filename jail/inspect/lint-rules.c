@@ -4,7 +4,7 @@
 
 #include "jail/base/cleanup.h"
 #include "jail/inspect/cond-solve.h"
-#include "jail/inspect/lint.h"
+#include "jail/inspect/lint-parts.h"
 #include "jail/policy/call-args.h"
 #include "jail/policy/groups.h"
 
@@ -12,7 +12,8 @@ enum { EARLIER_MAX = 256 }; /* rules of the same call that one is compared with 
 
 struct lint {
 	const struct policy *policy;
-	const struct lint_options *options;
+	unsigned int arches;	   /* those that are looked at */
+	const struct kver *kernel; /* NULL: not asked about one */
 	struct findings *ret;
 	const struct policy_rule **sorted; /* owned: by call, the one that wins first */
 };
@@ -62,7 +63,7 @@ static unsigned int rule_arches(const struct lint *lint, const struct policy_rul
 {
 	unsigned int arches = rule->when.arches ? rule->when.arches : ~0U;
 
-	return rule->when.never ? 0 : arches & lint->options->arches;
+	return rule->when.never ? 0 : arches & lint->arches;
 }
 
 /* --- conditions of one rule ------------------------------------------------------------------- */
@@ -187,7 +188,7 @@ static bool check_when(struct lint *lint, const struct policy_rule *rule)
 	if (when->never)
 		say_no_effect(lint, rule, 0, NULL,
 			      "only for architectures that jail does not run on");
-	if (lint->options->has_kernel && !kver_in_range(&lint->options->kernel, &when->kernel))
+	if (lint->kernel && !kver_in_range(lint->kernel, &when->kernel))
 		say_no_effect(lint, rule, 0, NULL, "only on kernels %s", range.data);
 	return true;
 }
@@ -196,7 +197,7 @@ static void check_kernel(struct lint *lint, const struct policy_rule *rule)
 {
 	const struct kver *since = &rule->call->since;
 
-	if (lint->options->has_kernel && kver_compare(since, &lint->options->kernel) > 0)
+	if (lint->kernel && kver_compare(since, lint->kernel) > 0)
 		say_no_effect(lint, rule, 0, NULL, "only since kernel %u.%u", since->part[0],
 			      since->part[1]);
 }
@@ -343,11 +344,11 @@ static int compare(const void *va, const void *vb)
 	return a < b ? -1 : 1;
 }
 
-void lint_rules(const struct policy *policy, const struct lint_options *options,
+void lint_rules(const struct policy *policy, unsigned int arches, const struct kver *kernel,
 		struct findings *ret)
 {
 	auto_free const struct policy_rule **sorted = xcalloc(policy->n + 1, sizeof(*sorted));
-	struct lint lint = {policy, options, ret, sorted};
+	struct lint lint = {policy, arches, kernel, ret, sorted};
 
 	for (size_t i = 0; i < policy->n; i++)
 		sorted[i] = &policy->rules[i];
@@ -362,6 +363,6 @@ void lint_rules(const struct policy *policy, const struct lint_options *options,
 		check_hidden(&lint, i);
 	}
 	for (unsigned int arch = 0; arch < ARCH_COUNT; arch++)
-		if (options->arches & 1U << arch)
+		if (arches & 1U << arch)
 			check_needless(&lint, arch);
 }

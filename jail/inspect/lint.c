@@ -1,59 +1,11 @@
 #include "jail/inspect/lint.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "jail/base/cleanup.h"
+#include "jail/inspect/lint-parts.h"
 #include "jail/policy/policy-age.h"
-
-const char *finding_kind_name(enum finding_kind kind)
-{
-	static const char *const names[FINDING_KINDS] = {
-		[FINDING_READER] = "reader",
-		[FINDING_DEAD] = "dead",
-		[FINDING_NO_EFFECT] = "no-effect",
-		[FINDING_DANGER] = "danger",
-		[FINDING_GAP] = "gap",
-		[FINDING_AGE] = "age",
-	};
-
-	return names[kind];
-}
-
-void findings_deinit(struct findings *findings)
-{
-	for (size_t i = 0; i < findings->n; i++)
-		free(findings->items[i].text);
-	free(findings->items);
-	*findings = (struct findings){0};
-}
-
-void findings_add(struct findings *findings, struct finding finding)
-{
-	for (size_t i = findings->n; i-- > 0;) {
-		struct finding *other = &findings->items[i];
-
-		if (other->kind == finding.kind && other->at.line == finding.at.line &&
-		    other->at.column == finding.at.column && other->call == finding.call &&
-		    other->subject == finding.subject && other->instead == finding.instead &&
-		    str_eq(other->file, finding.file) && str_eq(other->text, finding.text)) {
-			other->arches |= finding.arches;
-			free(finding.text);
-			return;
-		}
-	}
-	if (findings->n == FINDINGS_MAX) {
-		free(finding.text);
-		return;
-	}
-	if (findings->n == findings->cap) {
-		findings->cap = findings->cap ? 2 * findings->cap : 64;
-		findings->items =
-			xreallocarray(findings->items, findings->cap, sizeof(*findings->items));
-	}
-	findings->items[findings->n++] = finding;
-}
 
 /* The file, of the policy and those it extends, whose name starts the line. */
 static const struct policy *named_in(const struct policy *policy, const char *line)
@@ -103,35 +55,16 @@ static void add_age(const struct policy *policy, const struct kver *kernel, stru
 		add_line(policy, FINDING_AGE, lines.items[i], ret);
 }
 
-static int compare(const void *va, const void *vb)
-{
-	const struct finding *a = va, *b = vb;
-	int r = strcmp(a->file, b->file);
-
-	if (r)
-		return r;
-	if (a->at.line != b->at.line)
-		return a->at.line < b->at.line ? -1 : 1;
-	if (a->at.column != b->at.column)
-		return a->at.column < b->at.column ? -1 : 1;
-	if (a->is_note != b->is_note)
-		return a->is_note ? 1 : -1;
-	r = strcmp(a->text, b->text);
-	return r || !a->subject || !b->subject ? r : strcmp(a->subject, b->subject);
-}
-
 void policy_lint(const struct policy *policy, const struct lint_options *options,
 		 struct findings *ret)
 {
 	const unsigned int arches = options->arches ? options->arches : (1U << ARCH_COUNT) - 1;
-	struct lint_options full = *options;
 	const struct policy_settings *s = &policy->settings;
 
-	full.arches = arches;
 	add_warnings(policy, ret);
 	if (options->has_age)
 		add_age(policy, &options->age, ret);
-	lint_rules(policy, &full, ret);
+	lint_rules(policy, arches, options->has_kernel ? &options->kernel : NULL, ret);
 	for (unsigned int arch = 0; arch < ARCH_COUNT; arch++) {
 		const struct filter_target target = {
 			.arch = arch,
@@ -147,6 +80,5 @@ void policy_lint(const struct policy *policy, const struct lint_options *options
 		lint_dangers(&model, ret);
 		lint_gaps(&model, ret);
 	}
-	if (ret->n)
-		qsort(ret->items, ret->n, sizeof(*ret->items), compare);
+	findings_sort(ret);
 }

@@ -10,34 +10,33 @@ bool limits_need_cgroup(const struct limits *limits)
 	       limits_has(limits, LIMIT_CPUS) || limits_has(limits, LIMIT_CPU_TIME);
 }
 
-static struct limits limits_in(const struct jail_spec *spec)
+static struct limits limits_in(const struct policy *policy)
 {
-	return limits_of(spec->limited_by ? &spec->limited_by->settings : NULL);
+	return limits_of(policy ? &policy->settings : NULL);
 }
 
-void plan_add_cgroup(const struct jail_spec *spec, struct plan *plan)
+void plan_add_cgroup(const struct policy *policy, bool wants_usage, struct plan *plan)
 {
-	struct limits limits = limits_in(spec);
+	struct limits limits = limits_in(policy);
 
 	if (limits_need_cgroup(&limits))
 		plan_add(plan, STEP_CGROUP, 0, "enter a cgroup of its own");
-	else if (spec->wants_usage)
+	else if (wants_usage)
 		plan_add(plan, STEP_CGROUP, 0, "enter a cgroup of its own, if there can be one");
 }
 
-void plan_add_processes(const struct jail_spec *spec, struct plan *plan)
+void plan_add_processes(const struct policy *policy, bool has_init, struct plan *plan)
 {
-	struct limits limits = limits_in(spec);
+	struct limits limits = limits_in(policy);
 	uint64_t n = limits.value[LIMIT_PROCESSES];
 	/* who entered the cgroup before PID 1 was started has that in it as well */
-	bool has_init =
-		(plan->namespaces & NS_CGROUP) && (plan->namespaces & NS_PID) && !spec->no_init;
+	bool holds_init = has_init && (plan->namespaces & NS_CGROUP);
 
 	if (!limits_has(&limits, LIMIT_PROCESSES))
 		return;
 	plan_add(plan, STEP_PROCESSES, 0, "limit the processes at once to %llu",
 		 (unsigned long long)n)
-		->data = str_printf("%llu", (unsigned long long)n + has_init);
+		->data = str_printf("%llu", (unsigned long long)n + holds_init);
 }
 
 /* --- paths and ports --- */
@@ -117,19 +116,19 @@ static void add_rlimit(const struct limits *limits, enum policy_limit limit, int
 		->more = value;
 }
 
-int plan_add_restrictions(const struct jail_spec *spec, struct plan *plan, struct err *err)
+int plan_add_restrictions(const struct policy *policy, struct plan *plan, struct err *err)
 {
-	struct limits limits = limits_in(spec);
+	struct limits limits = limits_in(policy);
 	auto_cleanup(buf) text = {0};
 
-	if (!spec->limited_by)
+	if (!policy)
 		return 0;
 	if (limits.value[LIMIT_OPEN_FILES] < LIMIT_OPEN_FILES_MIN) {
-		limits_print(spec->limited_by, LIMIT_OPEN_FILES, &text);
+		limits_print(policy, LIMIT_OPEN_FILES, &text);
 		return err_set(err, EINVAL, "limit %s: at least %d, or the command cannot start",
 			       text.data, LIMIT_OPEN_FILES_MIN);
 	}
-	add_landlock(spec->limited_by, plan);
+	add_landlock(policy, plan);
 	if (limits_has(&limits, LIMIT_OUTPUT)) {
 		limits_print_value(LIMIT_OUTPUT, limits.value[LIMIT_OUTPUT], &text);
 		plan_add(plan, STEP_OUTPUT, 0, "limit output to %s", text.data);

@@ -28,37 +28,6 @@ static void builder_deinit(struct builder *b)
 }
 DEFINE_CLEANUP(builder, builder_deinit)
 
-void plan_deinit(struct plan *plan)
-{
-	for (size_t i = 0; i < plan->n; i++) {
-		struct step *s = &plan->steps[i];
-
-		free(s->source);
-		free(s->target);
-		free(s->type);
-		free(s->data);
-		free(s->what);
-	}
-	free(plan->steps);
-	buf_deinit(&plan->uid_map);
-	buf_deinit(&plan->gid_map);
-	*plan = (struct plan){0};
-}
-
-struct step *plan_add(struct plan *plan, enum step_op op, uint64_t value, const char *fmt, ...)
-{
-	auto_cleanup(buf) what = {0};
-	va_list ap;
-
-	va_start(ap, fmt);
-	buf_vaddf(&what, fmt, ap);
-	va_end(ap);
-	plan->steps = xreallocarray(plan->steps, plan->n + 1, sizeof(*plan->steps));
-	plan->steps[plan->n] = (struct step){.op = op, .value = value, .fd = -1};
-	plan->steps[plan->n].what = take_ptr(what.data);
-	return &plan->steps[plan->n++];
-}
-
 /* plan_add() to the plan of a builder. */
 #define add(b, ...) plan_add(&(b)->plan, __VA_ARGS__)
 
@@ -205,7 +174,7 @@ static int add_namespaces(struct builder *b, struct err *err)
 
 	/* a cgroup namespace shows the cgroup that its first process is in */
 	if (mask & NS_CGROUP)
-		plan_add_cgroup(b->spec, &b->plan);
+		plan_add_cgroup(b->spec->limited_by, b->spec->wants_usage, &b->plan);
 	for (size_t i = 0; i < NS_COUNT; i++) {
 		const struct ns_kind *kind = &ns_kinds[i];
 
@@ -409,6 +378,7 @@ static void add_mounts(struct builder *b)
 static int add_start(struct builder *b, struct err *err)
 {
 	const struct jail_spec *spec = b->spec;
+	bool has_init = (b->plan.namespaces & NS_PID) && !spec->no_init;
 	bool all = spec->caps_are_all;
 	auto_cleanup(buf) names = {0};
 	struct step *s;
@@ -418,11 +388,11 @@ static int add_start(struct builder *b, struct err *err)
 		if (spec->caps & UINT64_C(1) << cap)
 			buf_addf(&names, "%s%s", names.len ? ", " : "", cap_name(cap));
 
-	if ((b->plan.namespaces & NS_PID) && !spec->no_init)
+	if (has_init)
 		add(b, STEP_INIT, 0, "start PID 1, which reaps and forwards signals");
 	if (!(b->plan.namespaces & NS_CGROUP))
-		plan_add_cgroup(spec, &b->plan);
-	plan_add_processes(spec, &b->plan);
+		plan_add_cgroup(spec->limited_by, spec->wants_usage, &b->plan);
+	plan_add_processes(spec->limited_by, has_init, &b->plan);
 	add(b, STEP_NO_NEW_PRIVS, 0, "set no_new_privs");
 	if (all)
 		s = add(b, STEP_CAPS, UINT64_MAX, "keep the capabilities");
@@ -431,7 +401,7 @@ static int add_start(struct builder *b, struct err *err)
 	else
 		s = add(b, STEP_CAPS, 0, "drop every capability");
 	s->data = all ? xstrdup("all") : NULL;
-	r = plan_add_restrictions(spec, &b->plan, err);
+	r = plan_add_restrictions(spec->limited_by, &b->plan, err);
 	if (r < 0)
 		return r;
 	if (spec->policy)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "jail/base/yaml.h"
+#include "jail/filter/model.h"
 #include "jail/inspect/cond-solve.h"
 #include "jail/inspect/lint.h"
 #include "jail/policy/policy-load.h"
