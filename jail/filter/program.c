@@ -131,8 +131,9 @@ program_node program_known(const struct program *program, program_node node, uns
 	return node;
 }
 
-program_node program_failed(const struct program *program, program_node node,
-			    struct program_test test)
+/* Where a program gets to from node when it is known that this very test fails. */
+static program_node failed(const struct program *program, program_node node,
+			   struct program_test test)
 {
 	const struct node *at = &program->nodes[node];
 
@@ -156,7 +157,7 @@ program_node program_test(struct program *program, struct program_test test, pro
 		return yes;
 	if (test.op == BPF_JEQ && test.mask == UINT32_MAX)
 		yes = program_known(program, yes, test.offset, test.value);
-	no = program_failed(program, no, test);
+	no = failed(program, no, test);
 	if (yes == no)
 		return yes;
 	node.yes = yes;

@@ -32,9 +32,6 @@ program_node program_test(struct program *program, struct program_test test, pro
 /* Where a program gets to from node when the word at offset is known to be value. */
 program_node program_known(const struct program *program, program_node node, unsigned int offset,
 			   uint32_t value);
-/* Where a program gets to from node when it is known that the test (without a mask) fails. */
-program_node program_failed(const struct program *program, program_node node,
-			    struct program_test test);
 
 /* -E2BIG: more than BPF_MAXINSNS instructions. */
 int program_lay_out(struct program *program, program_node root, struct filter *ret,

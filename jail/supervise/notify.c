@@ -22,9 +22,10 @@ int notify_init(struct notify *n, int listener, struct err *err)
 
 	*n = (struct notify){.fd = listener};
 	if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0) {
-		err_errno(err, "SECCOMP_GET_NOTIF_SIZES");
+		int r = err_errno(err, "SECCOMP_GET_NOTIF_SIZES");
+
 		notify_deinit(n);
-		return -err->code;
+		return r;
 	}
 	n->request_size = sizeof(*n->request);
 	if (sizes.seccomp_notif > n->request_size)
@@ -74,7 +75,8 @@ bool notify_continue(struct notify *n)
 	return answer(n, 0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
 }
 
-bool notify_refuse(struct notify *n, int error)
+/* It fails with this (positive) errno. */
+static bool refuse(struct notify *n, int error)
 {
 	return answer(n, error, 0, 0);
 }
@@ -109,14 +111,14 @@ bool notify_answer_fd(struct notify *n, int fd)
 	};
 
 	if (flags < 0)
-		return notify_refuse(n, EBADF);
+		return refuse(n, EBADF);
 	if (ioctl(n->fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add) >= 0)
 		return true;
 	if (errno != EINVAL) /* gone, or it may have no more descriptors */
-		return notify_refuse(n, errno);
+		return refuse(n, errno);
 	add.flags = 0;
 	number = ioctl(n->fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
-	return number < 0 ? notify_refuse(n, errno) : notify_return(n, number);
+	return number < 0 ? refuse(n, errno) : notify_return(n, number);
 }
 
 union control {

@@ -38,7 +38,6 @@ bool notify_is_waiting(const struct notify *n);
 
 /* Answers. Each returns whether it reached somebody. */
 bool notify_continue(struct notify *n);		      /* the kernel makes the call */
-bool notify_refuse(struct notify *n, int error);      /* it fails with this (positive) errno */
 bool notify_return(struct notify *n, int64_t result); /* it was made by us, and gave this */
 /*
  * End the whole process by SIGKILL; the call is not made. *process is its pid (not the thread's),

@@ -97,22 +97,25 @@ static int find_own(char **ret, char **mount, struct err *err)
 {
 	auto_free char *point = NULL, *root = NULL;
 	auto_cleanup(buf) text = {0};
-	const char *path;
+	auto_cleanup(strv) lines = {0};
+	const char *path = NULL;
 	int r = find_mount(&point, &root, err);
 
 	if (r < 0)
 		return r;
 	if (io_read_file(AT_FDCWD, "/proc/self/cgroup", FILE_MAX, &text, err) < 0)
 		return err_wrap(err, "look for the own cgroup");
-	path = strstr(text.data ? text.data : "", "0::");
+	strv_split(&lines, text.data ? text.data : "", '\n');
+	for (size_t i = 0; i < lines.n && !path; i++)
+		if (str_starts(lines.items[i], "0::"))
+			path = lines.items[i] + 3;
 	if (!path)
 		return err_set(err, ENOENT, "this kernel has no cgroup version 2");
-	path += 3;
 	if (strncmp(path, "/..", 3) == 0 ||
 	    (!str_eq(root, "/") && strncmp(path, root, strlen(root)) != 0))
 		return err_set(err, ENOENT, "jail's own cgroup is not visible at %s", point);
 	path += str_eq(root, "/") ? 0 : strlen(root);
-	*ret = str_printf("%s%.*s", point, (int)strcspn(path, "\n"), path);
+	*ret = str_printf("%s%s", point, path);
 	for (size_t len = strlen(*ret); len > 1 && (*ret)[len - 1] == '/'; len--)
 		(*ret)[len - 1] = '\0';
 	*mount = take_ptr(point);

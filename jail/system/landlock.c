@@ -55,7 +55,8 @@ static const struct {
 static const uint64_t first_fs =
 	FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_READ_DIR | FS_CHANGE_DIR;
 
-int landlock_abi(void)
+/* The version of the running kernel's ABI, or an error: landlock_missing(). */
+static int present_abi(void)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION);
 
@@ -136,7 +137,7 @@ int landlock_check(const struct policy *policy, struct strv *notes, struct err *
 		const char *file = parts[i].file ? parts[i].file : policy->name;
 		char text[LANDLOCK_TEXT_MAX];
 
-		if (!parts[i].is_set || !landlock_missing(landlock_abi(), parts[i].what, text))
+		if (!parts[i].is_set || !landlock_missing(present_abi(), parts[i].what, text))
 			continue;
 		if (s->best_effort != TRI_YES)
 			return err_set(err, EOPNOTSUPP,
@@ -152,7 +153,7 @@ int landlock_check(const struct policy *policy, struct strv *notes, struct err *
 
 int landlock_begin(unsigned int what, bool best_effort, struct err *err)
 {
-	int abi = landlock_abi();
+	int abi = present_abi();
 	struct ruleset_attr attr = handled(abi, what);
 	char text[LANDLOCK_TEXT_MAX];
 	long fd;
@@ -177,7 +178,7 @@ static uint64_t fs_rights(unsigned int rights, bool is_dir)
 		fs |= FS_EXECUTE | FS_READ_FILE;
 	if (rights & PATH_WRITE)
 		fs |= FS_WRITE_FILE | FS_CHANGE_DIR | FS_REFER | FS_TRUNCATE | FS_IOCTL_DEV;
-	return fs & handled(landlock_abi(), LANDLOCK_PATHS).fs &
+	return fs & handled(present_abi(), LANDLOCK_PATHS).fs &
 	       (is_dir ? ~UINT64_C(0) : FS_OF_FILES);
 }
 
@@ -203,7 +204,7 @@ int landlock_allow_port(int ruleset, uint16_t port, unsigned int rights, struct 
 
 	attr.access =
 		(rights & PORT_BIND ? NET_BIND : 0) | (rights & PORT_CONNECT ? NET_CONNECT : 0);
-	attr.access &= handled(landlock_abi(), LANDLOCK_PORTS).net;
+	attr.access &= handled(present_abi(), LANDLOCK_PORTS).net;
 	if (!attr.access)
 		return 0;
 	if (syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &attr, 0) < 0)

@@ -13,13 +13,11 @@
 
 enum { LANDLOCK_PATHS = 1, LANDLOCK_PORTS = 2 };
 
-/* The version of the kernel's ABI, from 1; -ENOSYS: it has none; -EOPNOTSUPP: not switched on. */
-int landlock_abi(void);
-
 enum { LANDLOCK_TEXT_MAX = 240 };
 /*
- * Whether a kernel with this ABI (or error) cannot enforce all of what (LANDLOCK_*); then text says
- * what not, and what it needs. Pure, and allocates nothing.
+ * Whether a kernel with this ABI (from 1; -ENOSYS: it has none; -EOPNOTSUPP: not switched on)
+ * cannot enforce all of what (LANDLOCK_*); then text says what not, and what it needs. Pure, and
+ * allocates nothing.
  */
 bool landlock_missing(int abi, unsigned int what, char text[LANDLOCK_TEXT_MAX]);
 
