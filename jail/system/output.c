@@ -10,8 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "jail/base/io.h"
-
 enum { CHUNK = 65536, SIGNAL_CHECK_MS = 100 };
 
 static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
@@ -23,6 +21,24 @@ struct copier {
 	int to[2];
 	uint64_t left;
 };
+
+/* All of it, however long it takes: stdout may be set not to block, by who else has it open. */
+static bool write_out(int fd, const char *data, size_t size)
+{
+	struct pollfd out = {.fd = fd, .events = POLLOUT};
+
+	while (size > 0) {
+		ssize_t n = write(fd, data, size);
+
+		if (n < 0 && errno == EAGAIN)
+			poll(&out, 1, -1);
+		else if (n < 0 && errno != EINTR)
+			return false;
+		data += n > 0 ? n : 0;
+		size -= n > 0 ? (size_t)n : 0;
+	}
+	return true;
+}
 
 /* Returns false once the limit is passed. */
 static bool copy(struct copier *c, size_t i)
@@ -38,7 +54,7 @@ static bool copy(struct copier *c, size_t i)
 		len = c->left;
 	c->left -= len;
 	/* a reader that is gone is the command's to notice, as it would without us */
-	if (n <= 0 || io_write_all(c->to[i], chunk, len) < 0) {
+	if (n <= 0 || !write_out(c->to[i], chunk, len)) {
 		close(c->from[i].fd);
 		c->from[i].fd = -1;
 	}

@@ -73,6 +73,10 @@ policy output 'limits: {output: 10000}'
 		sh -c 'echo $("$1" -p output.yml -- sh -c "echo 1; echo 2 >&2; echo 3; echo 4 >&2; echo 5; echo 6 >&2" 2>&1)' sh "$jail"
 	ok "output: all of it arrives before jail ends" is 9999 \
 		sh -c '"$1" -p output.yml -- head -c 9999 /dev/zero | { sleep 0.3; wc -c; }' sh "$jail"
+	policy much 'limits: {output: 10M}'
+	ok "output: all of it arrives where writing does not block" is 1000000 sh -c '
+		{ python3 -c "import os, sys; os.set_blocking(1, False); os.execv(sys.argv[1], sys.argv[1:])" \
+			"$1" -p much.yml -- head -c 1000000 /dev/zero; } | { sleep 0.3; wc -c; }' sh "$jail"
 	ok "output: a reader that goes is told to the command" is 10 \
 		sh -c 'timeout 10 "$1" -p output.yml -- yes | head -c 10 | wc -c' sh "$jail"
 	ok "output: a reader that never reads does not keep jail from ending" sh -c '
