@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 
 #include "jail/base/io.h"
@@ -103,13 +104,29 @@ int cmd_policy_print(const struct buf *text, int code)
 	return EXIT_POLICY_LOST;
 }
 
+/* A file is replaced as a whole; a device, a pipe or what a link leads to is written to. */
+static int write_file(const char *path, const struct buf *text, struct err *err)
+{
+	auto_close int fd = -1;
+	struct stat st;
+	int r;
+
+	if (lstat(path, &st) < 0 || S_ISREG(st.st_mode))
+		return io_write_atomic(AT_FDCWD, path, text->data, text->len, 0666, err);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
+	if (fd < 0)
+		return err_errno(err, "write %s", path);
+	r = io_write_all(fd, text->data, text->len);
+	return r < 0 ? err_set(err, -r, "write %s: %s", path, strerror(-r)) : 0;
+}
+
 int cmd_policy_write(const struct buf *text, const char *path, int code)
 {
 	struct err err = {0};
 
 	if (!path)
 		return cmd_policy_print(text, code);
-	if (io_write_atomic(AT_FDCWD, path, text->data, text->len, 0666, &err) == 0)
+	if (write_file(path, text, &err) == 0)
 		return code;
 	cmd_policy_fail(&err);
 	return EXIT_POLICY_LOST;

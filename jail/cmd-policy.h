@@ -45,7 +45,7 @@ int cmd_policy_misuse(const struct cmd_policy_usage *usage, const struct err *er
 int cmd_policy_fail(const struct err *err);
 /* Everything to stdout. Returns code, or EXIT_POLICY_LOST (said on stderr) when that fails. */
 int cmd_policy_print(const struct buf *text, int code);
-/* The same into the file path, unless it is NULL. */
+/* The same into path, unless it is NULL: a file is replaced as a whole, a device written to. */
 int cmd_policy_write(const struct buf *text, const char *path, int code);
 /* Each, made printable, on stderr: a reader's warnings, what a writer could not hold. */
 void cmd_policy_lines(const char *prefix, const struct strv *lines);

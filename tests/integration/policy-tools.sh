@@ -166,6 +166,13 @@ if command -v script >/dev/null; then
 else
 	skip "no bytes to a terminal" "no script(1)"
 fi
+# shellcheck disable=SC2016 # the inner shell's
+ok "what is no file is written to, not replaced" is "5 fifo link" sh -c '
+	mkfifo "$2/fifo" && : >"$2/to" && ln -s to "$2/link"
+	timeout 10 cat "$2/fifo" >"$2/read" & reader=$!
+	timeout 10 "$1" policy convert -o "$2/fifo" strict && timeout 10 "$1" policy convert -o "$2/link" strict || exit
+	wait $reader; cmp "$2/read" "$2/to" && head -c 5 "$2/to" | wc -c | tr "\n" " "
+	[ -p "$2/fifo" ] && [ -L "$2/link" ] && echo fifo link' sh "$jail" "$dir"
 ok "a file that cannot be written" says 125 "/no/such" "$jail" policy compile -o /no/such/file default
 if command -v bwrap >/dev/null && bwrap --ro-bind / / true 2>/dev/null; then
 	ok "bwrap runs a program under it" bwrap --ro-bind / / --seccomp 9 true 9<"$dir/default.bpf"
