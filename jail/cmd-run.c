@@ -1,6 +1,5 @@
 /* jail [options] COMMAND: run a program in a sandbox; docs/jail.1 */
 #include "jail/cmd-run.h"
-#include "jail/cmd-policy.h"
 
 #include <errno.h>
 #include <limits.h>
