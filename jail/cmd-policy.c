@@ -192,8 +192,6 @@ int cmd_policy_target(const char *arch, const char *kernel, const char *caps,
 void cmd_policy_target_caps(const char *caps, const struct policy *policy,
 			    struct filter_target *target)
 {
-	const struct policy_settings *s = &policy->settings;
-
 	if (!caps)
-		target->caps = s->caps_are_all ? UINT64_MAX : s->has_caps ? s->caps : 0;
+		target->caps = policy_caps(policy);
 }

@@ -9,8 +9,6 @@
 #include "jail/base/cleanup.h"
 #include "jail/filter/program.h"
 
-enum { X32_SYSCALL_BIT = 0x40000000 };
-
 /* Calls with the same outcome that follow one another: from `first` to the next range. */
 struct range {
 	uint32_t first;
@@ -269,7 +267,7 @@ static void find_ranges(struct compiler *c)
 	}
 	add_range(c, FILTER_CALLS_MAX, action_node(c, -1, &model->unknown), 0);
 	if (model->target.arch == ARCH_AMD64)
-		add_range(c, X32_SYSCALL_BIT, action_node(c, -1, &other), 0);
+		add_range(c, FILTER_X32_BIT, action_node(c, -1, &other), 0);
 	/* hints make some paths shorter, but none long: every range keeps a share of its own */
 	for (size_t i = 0; i < c->n; i++)
 		c->ranges[i].weight =

@@ -8,8 +8,6 @@
 #include "jail/base/cleanup.h"
 #include "jail/policy/groups.h"
 
-enum { X32_SYSCALL_BIT = 0x40000000 };
-
 /* A rule on its way into the model: what decides its place among those of its call. */
 struct entry {
 	int nr;
@@ -297,10 +295,10 @@ static bool rule_holds(const struct filter_rule *rule, enum arch arch, const uin
 	return true;
 }
 
-static bool is_other_abi(enum arch arch, uint32_t audit_arch, int nr)
+bool filter_is_other_abi(enum arch arch, uint32_t audit_arch, int nr)
 {
 	return audit_arch != filter_audit_arch(arch) ||
-	       (arch == ARCH_AMD64 && (uint32_t)nr >= X32_SYSCALL_BIT);
+	       (arch == ARCH_AMD64 && (uint32_t)nr >= FILTER_X32_BIT);
 }
 
 struct policy_action filter_other_abi(const struct filter_model *model)
@@ -318,7 +316,7 @@ struct decision filter_decide(const struct filter_model *model, uint32_t audit_a
 	enum arch arch = model->target.arch;
 	const struct filter_call *call;
 
-	if (is_other_abi(arch, audit_arch, nr))
+	if (filter_is_other_abi(arch, audit_arch, nr))
 		return (struct decision){filter_other_abi(model), BY_OTHER_ABI, NULL,
 					 model->fallback_from};
 	if (nr < 0 || nr >= FILTER_CALLS_MAX)

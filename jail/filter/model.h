@@ -73,6 +73,10 @@ DEFINE_CLEANUP(filter_model, filter_model_deinit)
  */
 struct decision filter_decide(const struct filter_model *model, uint32_t audit_arch, int nr,
 			      const uint64_t args[6]);
+/* On amd64 the numbers from here on are x32's. */
+enum { FILTER_X32_BIT = 0x40000000 };
+/* Whether a call is one of another ABI (32-bit, x32), as seccomp_data tells it. */
+bool filter_is_other_abi(enum arch arch, uint32_t audit_arch, int nr);
 /* What a call by another ABI gets. */
 struct policy_action filter_other_abi(const struct filter_model *model);
 bool filter_cond_holds(const struct policy_cond *cond, enum arch arch, const uint64_t args[6]);

@@ -304,18 +304,13 @@ static int lower_product(const struct product *p, struct policy_action action, e
 	return r < 0 ? r : 0;
 }
 
-static bool same_action(const struct policy_action *a, const struct policy_action *b)
-{
-	return a->kind == b->kind && a->error == b->error;
-}
-
 /* Whether a rule right behind does the same for more. */
 static bool is_covered(const struct filter_call *call, size_t i, enum arch arch)
 {
 	const struct filter_rule *rule = &call->rules[i];
 
-	for (size_t k = i + 1; k < call->n && same_action(&call->rules[k].action, &rule->action);
-	     k++)
+	for (size_t k = i + 1;
+	     k < call->n && policy_action_equal(&call->rules[k].action, &rule->action); k++)
 		if (conds_imply(rule->conds, rule->n_conds, call->rules[k].conds,
 				call->rules[k].n_conds, arch))
 			return true;
@@ -342,7 +337,7 @@ int flat_call(const struct filter_model *model, int nr, struct flat *ret)
 			continue;
 		r = sum_add(&sum, &whole, NULL, 0, arch);
 		for (size_t k = 0; k < i && r == 0; k++)
-			if (!same_action(&call->rules[k].action, &rule->action))
+			if (!policy_action_equal(&call->rules[k].action, &rule->action))
 				r = subtract(&sum, &call->rules[k], arch);
 		for (size_t k = 0; k < sum.n && r == 0; k++)
 			r = lower_product(&sum.items[k], rule->action, arch, &flat);

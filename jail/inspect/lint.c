@@ -59,7 +59,6 @@ void policy_lint(const struct policy *policy, const struct lint_options *options
 		 struct findings *ret)
 {
 	const unsigned int arches = options->arches ? options->arches : (1U << ARCH_COUNT) - 1;
-	const struct policy_settings *s = &policy->settings;
 
 	add_warnings(policy, ret);
 	if (options->has_age)
@@ -69,9 +68,7 @@ void policy_lint(const struct policy *policy, const struct lint_options *options
 		const struct filter_target target = {
 			.arch = arch,
 			.kernel = options->has_kernel ? options->kernel : FILTER_NEWEST_KERNEL,
-			.caps = s->caps_are_all ? UINT64_MAX
-				: s->has_caps	? s->caps
-						: 0,
+			.caps = policy_caps(policy),
 		};
 		auto_cleanup(filter_model) model = {0};
 

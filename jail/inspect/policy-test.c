@@ -11,7 +11,7 @@
 #include "jail/policy/cap-names.h"
 #include "jail/policy/groups.h"
 
-enum { X32_SYSCALL_BIT = 0x40000000, WORDS_MAX = 16 };
+enum { WORDS_MAX = 16 };
 
 void policy_tests_deinit(struct policy_tests *tests)
 {
@@ -283,7 +283,7 @@ static int parse_line(struct parser *p, char *line)
 		{"any", (1U << ARCH_COUNT) - 1, 0, 0},
 		{"amd64", 1U << ARCH_AMD64, 0, 0},
 		{"arm64", 1U << ARCH_ARM64, 0, 0},
-		{"x32", 1U << ARCH_AMD64, 0, X32_SYSCALL_BIT},
+		{"x32", 1U << ARCH_AMD64, 0, FILTER_X32_BIT},
 		{"i386", 1U << ARCH_AMD64, AUDIT_ARCH_I386, 0},
 		{"arm", 1U << ARCH_ARM64, AUDIT_ARCH_ARM, 0},
 	};

@@ -152,15 +152,11 @@ int learn_add_name(struct learn *learn, const char *name, uint64_t count)
 	return 0;
 }
 
-static bool is_always(const struct policy_when *when)
-{
-	return !when->arches && !when->never && !when->kernel.n && !when->caps && !when->no_caps;
-}
-
 static bool is_learned_rule(const struct policy_rule *rule, struct kept_args *kept)
 {
-	return rule->action.kind == POLICY_ALLOW && !rule->group && is_always(&rule->when) &&
-	       rule->call == stand_in(rule->call) && kept_args_of_rule(rule, kept);
+	return rule->action.kind == POLICY_ALLOW && !rule->group &&
+	       policy_when_is_always(&rule->when) && rule->call == stand_in(rule->call) &&
+	       kept_args_of_rule(rule, kept);
 }
 
 void learn_add_policy(struct learn *learn, const struct policy *policy)
@@ -273,7 +269,7 @@ static const struct policy_rule *kept_rule(const struct learn *learn,
 	for (size_t i = 0; i < learn->kept.n; i++) {
 		const struct policy_rule *rule = &learn->kept.rules[i];
 
-		if (rule->call == call && !rule->n_conds && is_always(&rule->when))
+		if (rule->call == call && !rule->n_conds && policy_when_is_always(&rule->when))
 			return rule;
 	}
 	return NULL;

@@ -31,11 +31,6 @@ static void add(struct policy_differences *list, struct policy_difference diff)
 	list->items[list->n++] = diff;
 }
 
-static bool same_action(const struct policy_action *a, const struct policy_action *b)
-{
-	return a->kind == b->kind && a->error == b->error;
-}
-
 /* --- calls ------------------------------------------------------------------------------------ */
 
 /* "allow if {domain: AF_UNIX}, else errno EPERM" */
@@ -122,7 +117,8 @@ static bool differs(const struct filter_model *a, const struct filter_model *b, 
 	}
 	for (size_t i = 0; i < of_a.n; i++)
 		for (size_t k = 0; k < of_b.n && (!found || *for_all); k++) {
-			bool same = same_action(&of_a.cases[i].action, &of_b.cases[k].action);
+			bool same =
+				policy_action_equal(&of_a.cases[i].action, &of_b.cases[k].action);
 			uint64_t common[6];
 
 			if ((same && !*for_all) || (!same && found) ||
@@ -187,7 +183,7 @@ void policy_diff_calls(const struct filter_model *a, const struct filter_model *
 		add_call(ret, arch, call->name, describe(a, nr), describe(b, nr),
 			 take_ptr(example.data));
 	}
-	if (!same_action(&a->unknown, &b->unknown))
+	if (!policy_action_equal(&a->unknown, &b->unknown))
 		add_call(ret, arch, "calls without a name", action_text(&a->unknown),
 			 action_text(&b->unknown), NULL);
 }

@@ -18,18 +18,13 @@ static bool refuses_something(const struct policy *policy)
 	return false;
 }
 
-static bool same_action(const struct policy_action *a, const struct policy_action *b)
-{
-	return a->kind == b->kind && a->error == b->error;
-}
-
 /* Whether all only add to the same built-in profiles. Files' names are relative to a folder. */
 static bool can_keep_extends(const struct policy *policies, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (!strv_equal(&policies[i].extends, &policies[0].extends) ||
-		    !same_action(&policies[i].fallback, &policies[0].fallback) ||
-		    !same_action(&policies[i].unknown, &policies[0].unknown) ||
+		    !policy_action_equal(&policies[i].fallback, &policies[0].fallback) ||
+		    !policy_action_equal(&policies[i].unknown, &policies[0].unknown) ||
 		    refuses_something(&policies[i]))
 			return false;
 	for (size_t i = 0; i < policies[0].extends.n; i++)
@@ -91,11 +86,6 @@ static bool same_kernel(const struct kver_range *a, const struct kver_range *b)
 	kver_range_print(&of_a, a);
 	kver_range_print(&of_b, b);
 	return of_a.len == of_b.len && (!of_a.len || str_eq(of_a.data, of_b.data));
-}
-
-static bool is_always(const struct policy_when *when)
-{
-	return !when->arches && !when->never && !when->caps && !when->no_caps && !when->kernel.n;
 }
 
 static bool same_when(const struct policy_when *a, const struct policy_when *b)
@@ -160,9 +150,9 @@ static void merge_allowed(struct policy *ret, const struct policy *policy,
 
 		if (other->call != rule->call || !policy_kind_allows(other->action.kind))
 			continue;
-		if (!is_same &&
-		    (other->n_conds || other->action.kind != rule->action.kind ||
-		     !(is_always(&other->when) || same_when(&other->when, &rule->when))))
+		if (!is_same && (other->n_conds || other->action.kind != rule->action.kind ||
+				 !(policy_when_is_always(&other->when) ||
+				   same_when(&other->when, &rule->when))))
 			continue;
 		other->count += rule->count;
 		if (other->action.kind == rule->action.kind)
@@ -187,7 +177,7 @@ static void drop_covered(struct policy *ret)
 			if (ret->rules[k].call == rule->call && !ret->rules[k].n_conds &&
 			    ret->rules[k].action.kind == rule->action.kind &&
 			    policy_kind_allows(rule->action.kind) &&
-			    (is_always(&ret->rules[k].when) ||
+			    (policy_when_is_always(&ret->rules[k].when) ||
 			     same_when(&ret->rules[k].when, &rule->when)))
 				other = &ret->rules[k];
 		if (other) {
@@ -272,7 +262,7 @@ static void merge_defaults(const struct policy *policies, size_t n, struct polic
 			unknown = policy_kind_allows(p->fallback.kind)
 					  ? p->fallback
 					  : (struct policy_action){POLICY_ERRNO, ENOSYS};
-		differ |= i && !same_action(&p->fallback, &ret->fallback);
+		differ |= i && !policy_action_equal(&p->fallback, &ret->fallback);
 		if (!i || p->fallback.kind < ret->fallback.kind)
 			ret->fallback = p->fallback;
 		if (!i || unknown.kind < ret->unknown.kind)

@@ -193,9 +193,7 @@ static void print_call(struct printer *p, const struct filter_model *model, int 
 		return;
 	}
 	for (size_t i = 0; i < flat.n; i++) {
-		const struct policy_action *action = &flat.cases[i].action;
-
-		if (action->kind == p->fallback.kind && action->error == p->fallback.error)
+		if (policy_action_equal(&flat.cases[i].action, &p->fallback))
 			continue;
 		buf_reset(&text);
 		print_case(&flat.cases[i], &text);

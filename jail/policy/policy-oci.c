@@ -370,13 +370,7 @@ static size_t call_index(const struct policy_rule *rule)
 
 static bool is_plain(const struct policy_rule *rule)
 {
-	return !rule->n_conds && !rule->when.never && !rule->when.arches && !rule->when.caps &&
-	       !rule->when.no_caps && !rule->when.kernel.n;
-}
-
-static bool same_action(const struct policy_action *a, const struct policy_action *b)
-{
-	return a->kind == b->kind && a->error == b->error;
+	return !rule->n_conds && policy_when_is_always(&rule->when);
 }
 
 /*
@@ -392,11 +386,11 @@ static void settle(struct policy *policy)
 
 	for (size_t i = 0; i < policy->n; i++)
 		calls[call_index(&policy->rules[i])].has_other |=
-			!same_action(&policy->rules[i].action, &policy->fallback);
+			!policy_action_equal(&policy->rules[i].action, &policy->fallback);
 	for (size_t i = 0; i < policy->n; i++) {
 		struct policy_rule *rule = &policy->rules[i];
 
-		if (same_action(&rule->action, &policy->fallback) &&
+		if (policy_action_equal(&rule->action, &policy->fallback) &&
 		    calls[call_index(rule)].has_other)
 			policy_rule_deinit(rule);
 		else

@@ -215,6 +215,25 @@ static inline bool policy_kind_allows(enum policy_kind kind)
 	return kind >= POLICY_ALLOW && kind <= POLICY_NOTIFY;
 }
 
+static inline bool policy_action_equal(const struct policy_action *a, const struct policy_action *b)
+{
+	return a->kind == b->kind && a->error == b->error;
+}
+
+/* Whether rules with it hold on every machine. */
+static inline bool policy_when_is_always(const struct policy_when *when)
+{
+	return !when->arches && !when->never && !when->kernel.n && !when->caps && !when->no_caps;
+}
+
+/* Bits of the capabilities that a program keeps by the policy. */
+static inline uint64_t policy_caps(const struct policy *policy)
+{
+	const struct policy_settings *s = &policy->settings;
+
+	return s->caps_are_all ? UINT64_MAX : s->has_caps ? s->caps : 0;
+}
+
 /* The errno of a name ("EPERM") or a number in [1, POLICY_ERRNO_MAX]; 0 when it is neither. */
 int policy_errno_parse(const char *text);
 /* "allow", "log", "notify", "errno EPERM", "trap", "kill-thread", "kill": appends to out. */

@@ -4,7 +4,7 @@
 
 #include "jail/learn/decode.h"
 
-enum { PROGRAM_PRINTED_MAX = 3 * PROGRAM_MAX, X32_BIT = 0x40000000 };
+enum { PROGRAM_PRINTED_MAX = 3 * PROGRAM_MAX };
 
 /* One call and what becomes of it. */
 struct call {
@@ -313,8 +313,7 @@ static void take_call(struct supervisor *s, struct call *call, const struct secc
 	call->thread = thread;
 	for (size_t i = 0; i < array_len(call->args); i++)
 		call->args[i] = data->args[i];
-	call->is_native =
-		data->arch == filter_audit_arch(arch_of(s)) && !((uint32_t)data->nr & X32_BIT);
+	call->is_native = !filter_is_other_abi(arch_of(s), data->arch, data->nr);
 }
 
 int supervisor_handle(struct supervisor *s, struct err *err)
