@@ -53,6 +53,13 @@ static void flatten(const struct policy *policy, struct policy *ret, struct strv
 				       .fallback = {POLICY_ERRNO, EPERM}};
 	}
 	strv_addf(notes, "%s: what it extends is put in", policy->name);
+	/* the settings are merged for themselves; what is lost of a call begins with its name */
+	for (size_t i = 0; i < lost.n; i++) {
+		auto_free char *name = xstrndup(lost.items[i], strcspn(lost.items[i], ":"));
+
+		if (syscall_find(name))
+			strv_addf(notes, "%s: %s", policy->name, lost.items[i]);
+	}
 }
 
 /* --- rules ------------------------------------------------------------------------------------ */

@@ -4,6 +4,7 @@
  * know nothing of extends, groups and equivalents, so each call is asked for what happens to it in
  * every situation its rules speak of: architecture, capabilities, kernel.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "jail/inspect/flat.h"
@@ -180,18 +181,20 @@ static void print_case(const struct flat_case *c, struct buf *out)
 	buf_adds(out, c->n_conds ? "\n\t\t\t]" : "");
 }
 
-/* The entries of a call: each a text; what the default does anyway is left out. */
-static void print_call(struct printer *p, const struct filter_model *model, int nr,
-		       struct strv *ret)
+/*
+ * The entries of a call: each a text; what the default does anyway is left out. Returns 0, or
+ * -E2BIG when there would be too many.
+ */
+static int print_call(const struct printer *p, const struct filter_model *model, int nr,
+		      struct strv *ret)
 {
 	auto_cleanup(flat) flat = {0};
 	auto_cleanup(buf) text = {0};
 
-	if (flat_call(model, nr, &flat) < 0) {
-		strv_addf(p->lost, "%s: its comparisons of arguments are too many: left out",
-			  syscall_name(model->target.arch, nr));
-		return;
-	}
+	int r = flat_call(model, nr, &flat);
+
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < flat.n; i++) {
 		if (policy_action_equal(&flat.cases[i].action, &p->fallback))
 			continue;
@@ -200,6 +203,7 @@ static void print_call(struct printer *p, const struct filter_model *model, int 
 		if (!strv_has(ret, text.data))
 			strv_add(ret, text.data);
 	}
+	return 0;
 }
 
 /* --- one call in all situations --------------------------------------------------------------- */
@@ -237,6 +241,23 @@ static uint64_t caps_of(const struct table *t, int cell)
 	return mask;
 }
 
+/* What cannot be held is refused in every situation: by default, or by an entry. */
+static void refuse(const struct printer *p, struct table *t, const char *why)
+{
+	const struct flat_case refused = {.action = {POLICY_ERRNO, EPERM}};
+	auto_cleanup(buf) text = {0};
+
+	strv_addf(p->lost, "%s: %s: it is refused always", t->call->name, why);
+	table_deinit(t);
+	*t = (struct table){.call = t->call};
+	if (!policy_kind_allows(p->fallback.kind))
+		return;
+	print_case(&refused, &text);
+	for (int arch = 0; arch < ARCH_COUNT; arch++)
+		if (t->call->nr[arch] >= 0)
+			strv_add(&t->entries[0][arch], text.data);
+}
+
 static void fill_table(struct printer *p, struct table *t)
 {
 	collect_dims(p->policy, t->call, &t->dims);
@@ -249,17 +270,15 @@ static void fill_table(struct printer *p, struct table *t)
 			t->caps[t->n_caps++] = cap;
 	}
 	if (t->dims.are_too_many)
-		strv_addf(p->lost,
-			  "%s: its rules depend on more than %d capabilities or %d kernels: some "
-			  "situations are left out",
-			  t->call->name, CAPS_MAX, KERNELS_MAX);
+		return refuse(p, t, "its rules depend on too many capabilities or kernels");
 	for (size_t k = 0; k <= t->dims.n_kernels; k++)
 		for (int c = 0; c < ARCH_COUNT << t->n_caps; c++) {
 			const enum arch arch = c >> t->n_caps;
 
-			if (t->call->nr[arch] >= 0)
-				print_call(p, get_model(p, arch, kernel_of(t, k), caps_of(t, c)),
-					   t->call->nr[arch], &t->entries[k][c]);
+			if (t->call->nr[arch] >= 0 &&
+			    print_call(p, get_model(p, arch, kernel_of(t, k), caps_of(t, c)),
+				       t->call->nr[arch], &t->entries[k][c]) < 0)
+				return refuse(p, t, "its comparisons of arguments are too many");
 		}
 }
 

@@ -17,7 +17,8 @@ bool policy_oci_is(const struct yaml *y);
 int policy_from_oci(const struct yaml *y, struct policy *ret, struct err *err);
 /*
  * The policy with all it extends as a profile for container engines, appended to out. What the
- * format cannot hold (limits, paths, …) is said in lost, a line each. Always succeeds.
+ * format cannot hold (limits, paths, …) is said in lost, a line each; one about a call begins with
+ * its name, and the call is refused then. Always succeeds.
  */
 void policy_print_oci(const struct policy *policy, struct buf *out, struct strv *lost);
 

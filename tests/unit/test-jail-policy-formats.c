@@ -255,6 +255,46 @@ static void backend_ai_holds_less(void **state)
 	}
 }
 
+/* More situations than a profile is printed for: refused in all of them, and said. */
+static void oci_refuses_the_rest(void **state)
+{
+	static const char *const defaults[] = {"allow", "EPERM", "kill"};
+	static const char rules[] = "allow: [write]\nwhen:\n"
+				    "  - {capabilities: [CHOWN], deny: [read]}\n"
+				    "  - {capabilities: [KILL], deny: [read]}\n"
+				    "  - {capabilities: [SETUID], deny: [read]}\n"
+				    "  - {capabilities: [SETGID], deny: [read]}\n"
+				    "  - {capabilities: [SYS_TIME], deny: [read]}\n";
+	const uint64_t args[6] = {0};
+
+	(void)state;
+	for (size_t i = 0; i < array_len(defaults); i++) {
+		auto_free char *text =
+			str_printf("version: 1\ndefault: %s\n%s", defaults[i], rules);
+		const struct filter_target target = {.kernel = FILTER_NEWEST_KERNEL,
+						     .caps = UINT64_C(1) << CAP_SYS_TIME};
+		auto_cleanup(policy) policy = {0}, again = {0};
+		auto_cleanup(filter_model) model = {0};
+		auto_cleanup(strv) lost = {0};
+		auto_cleanup(buf) oci = {0};
+
+		read_text("caps.yml", text, strlen(text), &policy);
+		policy_print_oci(&policy, &oci, &lost);
+		assert_true(strv_has(&lost, "read: its rules depend on too many capabilities or "
+					    "kernels: it is refused always"));
+		read_text("caps.json", oci.data, oci.len, &again);
+		assert_int_equal(filter_model_make(&again, &target, &model, NULL), 0);
+		for (int call = 0; call < 2; call++) {
+			const char *name = call ? "write" : "read";
+			struct decision is =
+				filter_decide(&model, filter_audit_arch(target.arch),
+					      syscall_find(name)->nr[target.arch], args);
+
+			assert_int_equal(policy_kind_allows(is.action.kind), call);
+		}
+	}
+}
+
 static void own_round_trips(void **state)
 {
 	auto_cleanup(policy) policy = {0};
@@ -275,9 +315,8 @@ static void own_round_trips(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(oci_round_trips),
-		cmocka_unit_test(own_round_trips),
-		cmocka_unit_test(backend_ai_round_trips),
+		cmocka_unit_test(oci_round_trips),	 cmocka_unit_test(oci_refuses_the_rest),
+		cmocka_unit_test(own_round_trips),	 cmocka_unit_test(backend_ai_round_trips),
 		cmocka_unit_test(backend_ai_holds_less),
 	};
 
