@@ -33,8 +33,8 @@ static void add(struct policy_differences *list, struct policy_difference diff)
 
 /* --- calls ------------------------------------------------------------------------------------ */
 
-/* "allow if {domain: AF_UNIX}, else errno EPERM" */
-static char *describe(const struct filter_model *model, int nr)
+/* "allow if {domain: AF_UNIX}, else errno EPERM"; of `most` rules. */
+static char *describe(const struct filter_model *model, int nr, size_t most)
 {
 	const struct filter_call *call = &model->calls[nr];
 	auto_cleanup(buf) out = {0};
@@ -52,7 +52,7 @@ static char *describe(const struct filter_model *model, int nr)
 			.n_conds = rule->n_conds};
 		auto_cleanup(buf) text = {0};
 
-		if (n >= RULES_SHOWN)
+		if (n >= most)
 			continue;
 		for (int a = 0; a < ARCH_COUNT; a++) { /* it has those of this one only */
 			own.value[a] = own.value[model->target.arch];
@@ -62,7 +62,7 @@ static char *describe(const struct filter_model *model, int nr)
 		policy_rule_print(&shown, &text);
 		buf_addf(&out, " if %s, ", text.data + strlen(shown.call->name) + 2);
 	}
-	if (n > RULES_SHOWN)
+	if (n > most)
 		buf_addf(&out, "… (%zu rules), ", n);
 	buf_adds(&out, n ? "else " : "");
 	policy_action_print(n < call->n	       ? &call->rules[n].action
@@ -111,7 +111,8 @@ static bool differs(const struct filter_model *a, const struct filter_model *b, 
 
 	*for_all = true;
 	if (flat_call(a, nr, &of_a) < 0 || flat_call(b, nr, &of_b) < 0) {
-		auto_free char *text_a = describe(a, nr), *text_b = describe(b, nr);
+		auto_free char *text_a = describe(a, nr, SIZE_MAX);
+		auto_free char *text_b = describe(b, nr, SIZE_MAX);
 
 		return !str_eq(text_a, text_b);
 	}
@@ -180,8 +181,8 @@ void policy_diff_calls(const struct filter_model *a, const struct filter_model *
 			continue;
 		if (!for_all)
 			call_print(&example, arch, nr, args, NULL);
-		add_call(ret, arch, call->name, describe(a, nr), describe(b, nr),
-			 take_ptr(example.data));
+		add_call(ret, arch, call->name, describe(a, nr, RULES_SHOWN),
+			 describe(b, nr, RULES_SHOWN), take_ptr(example.data));
 	}
 	if (!policy_action_equal(&a->unknown, &b->unknown))
 		add_call(ret, arch, "calls without a name", action_text(&a->unknown),

@@ -241,12 +241,44 @@ static void diffs(void **state)
 	}
 }
 
+/* Too many cases to compare: then the texts of all rules are, not only of those that are shown. */
+static void diffs_of_many_cases(void **state)
+{
+	auto_cleanup(policy_differences) list = {0};
+	const struct filter_target target = {0};
+	struct filter_model models[2] = {0};
+	struct policy policies[2] = {0};
+
+	(void)state;
+	for (int p = 0; p < 2; p++) {
+		auto_cleanup(buf) text = {0};
+
+		buf_adds(&text, "version: 1\ndefault: EPERM\nallow:\n");
+		for (int i = 0; i < 6; i++)
+			buf_addf(&text,
+				 "  - {mmap: {arg0: {gt: %d, lt: %d}, arg1: {gt: %d, lt: %d}, "
+				 "arg4: {gt: %d, lt: %d}, arg5: {gt: %d, lt: 9999}}}\n",
+				 3 * i + 1, 77 * i + 1091, 5 * i + 3, 77 * i + 1777, 7 * i + 5,
+				 77 * i + 2333, i == 5 ? p : i + 7);
+		load("many.yml", text.data, &policies[p]);
+		assert_int_equal(filter_model_make(&policies[p], &target, &models[p], NULL), 0);
+	}
+	policy_diff_calls(&models[0], &models[1], &list);
+	assert_int_equal(list.n, 1);
+	assert_string_equal(list.items[0].what, "mmap");
+	for (int p = 0; p < 2; p++) {
+		filter_model_deinit(&models[p]);
+		policy_deinit(&policies[p]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(merges),
 		cmocka_unit_test(allows_what_any_allows),
 		cmocka_unit_test(diffs),
+		cmocka_unit_test(diffs_of_many_cases),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
