@@ -2,24 +2,6 @@
 
 #include <string.h>
 
-/* A name, or with a * at its end the beginning of one. */
-static bool matches(const char *pattern, const char *name, size_t len)
-{
-	size_t n = strlen(pattern);
-
-	if (n && pattern[n - 1] == '*')
-		return len >= n - 1 && memcmp(pattern, name, n - 1) == 0;
-	return len == n && memcmp(pattern, name, n) == 0;
-}
-
-static bool matches_any(const struct strv *patterns, const char *name, size_t len)
-{
-	for (size_t i = 0; i < patterns->n; i++)
-		if (matches(patterns->items[i], name, len))
-			return true;
-	return false;
-}
-
 /* Where the variable of this entry ("NAME=…") is set, from entry `from` on; n: nowhere. */
 static size_t find_set(const struct strv *set, size_t from, const char *name, size_t len)
 {
@@ -37,10 +19,10 @@ void env_make(const struct policy_settings *settings, char *const *from, struct 
 	for (; *from; from++) {
 		size_t len = strcspn(*from, "=");
 
-		if (!(*from)[len] || matches_any(&settings->env.unset, *from, len) ||
+		if (!(*from)[len] || policy_env_matches(&settings->env.unset, *from, len) ||
 		    find_set(set, 0, *from, len) < set->n)
 			continue;
-		if (keep_all || matches_any(&settings->env.preserve, *from, len))
+		if (keep_all || policy_env_matches(&settings->env.preserve, *from, len))
 			strv_add(ret, *from);
 	}
 	/* of two for one name the later counts: the policy's own come after the inherited ones */

@@ -2,20 +2,6 @@
 
 #include <string.h>
 
-/* Whether one of the names or patterns (a * at the end) is for this variable. */
-static bool matches(const struct strv *patterns, const char *name, size_t len)
-{
-	for (size_t i = 0; i < patterns->n; i++) {
-		const char *pattern = patterns->items[i];
-		size_t n = strlen(pattern);
-
-		if (n && pattern[n - 1] == '*' ? n - 1 <= len && !strncmp(pattern, name, n - 1)
-					       : n == len && !strncmp(pattern, name, n))
-			return true;
-	}
-	return false;
-}
-
 static bool sets(const struct strv *set, const char *name, size_t len)
 {
 	for (size_t i = 0; i < set->n; i++)
@@ -49,7 +35,8 @@ static void inherit_env(struct policy_settings *own, const struct policy_setting
 		const char *entry = base->env.set.items[i];
 		size_t len = strcspn(entry, "=");
 
-		if (!sets(&own->env.set, entry, len) && !matches(&own->env.unset, entry, len))
+		if (!sets(&own->env.set, entry, len) &&
+		    !policy_env_matches(&own->env.unset, entry, len))
 			strv_add(&own->env.set, entry);
 	}
 	add_all(&own->env.unset, &unset);

@@ -148,6 +148,19 @@ const char *policy_op_name(enum policy_op op)
 	return op_names[op];
 }
 
+bool policy_env_matches(const struct strv *patterns, const char *name, size_t len)
+{
+	for (size_t i = 0; i < patterns->n; i++) {
+		const char *pattern = patterns->items[i];
+		size_t n = strlen(pattern);
+
+		if (n && pattern[n - 1] == '*' ? len >= n - 1 && !memcmp(pattern, name, n - 1)
+					       : len == n && !memcmp(pattern, name, n))
+			return true;
+	}
+	return false;
+}
+
 void policy_warn(struct policy *policy, struct policy_pos at, const char *fmt, ...)
 {
 	auto_cleanup(buf) text = {0};

@@ -243,6 +243,9 @@ const char *policy_limit_name(enum policy_limit limit);
 /* "eq", "masked_eq", … */
 const char *policy_op_name(enum policy_op op);
 
+/* Whether one of the names, or of the patterns with a * at the end, is for a variable. */
+bool policy_env_matches(const struct strv *patterns, const char *name, size_t len);
+
 /* "policy.yml:12:9: text" into the policy's warnings. */
 void policy_warn(struct policy *policy, struct policy_pos at, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
