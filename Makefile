@@ -59,7 +59,9 @@ help:
 	@echo "  make bench      what a run costs, as ratios to plain QEMU"
 	@echo "  make fuzz       libFuzzer targets (clang)"
 	@echo "  make format     clang-format"
-	@echo "  make install    programs, guest programs, kernels, man pages"
+	@echo "  make install    programs, guest programs, jail-plugin.h, kernels, man pages"
+	@echo "  make setup      only install what is missing"
+	@echo "  make clean      remove what was built"
 
 setup:
 	$(Q)scripts/setup
