@@ -75,6 +75,29 @@ static enum fate call_fate(struct printer *p, const struct filter_model models[A
 	return fate;
 }
 
+/*
+ * Whether a call that is allowed without capabilities on the newest kernel may be refused in
+ * another situation: that format knows none.
+ */
+static bool may_be_refused(const struct policy *policy, const struct syscall_def *call)
+{
+	for (size_t i = 0; i < policy->n; i++) {
+		const struct policy_rule *rule = &policy->rules[i];
+		const struct policy_when *when = &rule->when;
+
+		if (rule->call != call)
+			continue;
+		if (policy_kind_allows(rule->action.kind)
+			    ? !!when->no_caps
+			    : when->caps || when->no_caps || when->kernel.n)
+			return true;
+	}
+	for (size_t i = 0; i < policy->n_bases; i++)
+		if (may_be_refused(&policy->bases[i], call))
+			return true;
+	return false;
+}
+
 static int sort_calls(struct printer *p, struct err *err)
 {
 	const struct filter_target targets[ARCH_COUNT] = {{ARCH_AMD64, FILTER_NEWEST_KERNEL, 0},
@@ -86,8 +109,16 @@ static int sort_calls(struct printer *p, struct err *err)
 		r = filter_model_make(p->policy, &targets[arch], &models[arch], err);
 	for (size_t i = 0; i < syscall_count && r == 0; i++) {
 		const char *name = syscall_at(i)->name;
+		enum fate fate = call_fate(p, models, syscall_at(i));
 
-		switch (call_fate(p, models, syscall_at(i))) {
+		if ((fate == FATE_ALLOWED || fate == FATE_SEEN) &&
+		    may_be_refused(p->policy, syscall_at(i))) {
+			strv_addf(p->lost,
+				  "%s: refused with some capabilities or on some kernels: left out",
+				  name);
+			continue;
+		}
+		switch (fate) {
 		case FATE_ALLOWED:
 			strv_add(&p->allowed, name);
 			break;

@@ -255,6 +255,27 @@ static void backend_ai_holds_less(void **state)
 	}
 }
 
+/* What depends on capabilities or kernels, of which that format knows nothing. */
+static void backend_ai_knows_no_situations(void **state)
+{
+	static const char text[] =
+		"version: 1\ndefault: EPERM\nallow: [read, write, close]\nwhen:\n"
+		"  - {capabilities: [CHOWN], deny: [read]}\n"
+		"  - {kernel: '<5.0', deny: [write]}\n"
+		"  - {without-capabilities: [KILL], allow: [lseek]}\n"
+		"  - {kernel: '>=5.0', allow: [statx]}\n";
+	auto_cleanup(policy) policy = {0};
+	auto_cleanup(strv) lost = {0};
+	auto_cleanup(buf) out = {0};
+
+	(void)state;
+	read_text("when.yml", text, strlen(text), &policy);
+	policy_print_backend_ai(&policy, &out, &lost);
+	assert_non_null(strstr(out.data, "allowed_syscalls:\n  - close\n  - statx\n"));
+	assert_true(strv_has(&lost,
+			     "read: refused with some capabilities or on some kernels: left out"));
+}
+
 /* More situations than a profile is printed for: refused in all of them, and said. */
 static void oci_refuses_the_rest(void **state)
 {
@@ -315,9 +336,12 @@ static void own_round_trips(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(oci_round_trips),	 cmocka_unit_test(oci_refuses_the_rest),
-		cmocka_unit_test(own_round_trips),	 cmocka_unit_test(backend_ai_round_trips),
+		cmocka_unit_test(oci_round_trips),
+		cmocka_unit_test(oci_refuses_the_rest),
+		cmocka_unit_test(own_round_trips),
+		cmocka_unit_test(backend_ai_round_trips),
 		cmocka_unit_test(backend_ai_holds_less),
+		cmocka_unit_test(backend_ai_knows_no_situations),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
