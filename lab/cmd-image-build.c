@@ -27,6 +27,8 @@ static int build(const struct image_build_args *args, struct progress *progress,
 	auto_free char *default_name = NULL;
 	auto_cleanup(kernel) kernel = {0};
 	auto_cleanup(strv) names = {0};
+	const struct kernel_want want = {
+		.offline = args->offline, .progress = progress_fetch, .data = progress};
 	int r;
 
 	if (arch < 0)
@@ -35,8 +37,8 @@ static int build(const struct image_build_args *args, struct progress *progress,
 			       args->arch);
 	r = kernel_names(&names, &default_name, err);
 	if (r == 0)
-		r = kernel_resolve(args->kernel ? args->kernel : default_name, arch, args->offline,
-				   progress_fetch, progress, &kernel, err);
+		r = kernel_resolve(args->kernel ? args->kernel : default_name, arch, &want, &kernel,
+				   err);
 	if (r == 0)
 		r = image_build(&kernel, &args->packages, args->offline, progress_fetch, progress,
 				ret, err);

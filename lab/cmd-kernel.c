@@ -276,8 +276,11 @@ static int verb_path(struct state *s, const struct lock_kernel **kernels, size_t
 		return cmd_fail(EXIT_USAGE, &err);
 	}
 	progress = progress_start(false, &events);
-	r = kernel_resolve(s->names.items[0], arch, s->args.offline, progress_fetch, progress, &k,
-			   &err);
+	r = kernel_resolve(s->names.items[0], arch,
+			   &(struct kernel_want){.offline = s->args.offline,
+						 .progress = progress_fetch,
+						 .data = progress},
+			   &k, &err);
 	progress_stop(progress);
 	if (r < 0)
 		return cmd_fail(r == -ENOENT || r == -ENOEXEC ? EXIT_USAGE : exit_code(r), &err);

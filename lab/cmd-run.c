@@ -159,6 +159,8 @@ static int resolve_kernels(struct run_args *a, struct progress *progress, struct
 {
 	enum arch archs[ARCH_COUNT];
 	auto_cleanup(strv) specs = {0};
+	const struct kernel_want want = {
+		.offline = a->options.offline, .progress = progress_fetch, .data = progress};
 	size_t n_archs;
 	int r = parse_archs(a, archs, &n_archs, err);
 
@@ -170,12 +172,11 @@ static int resolve_kernels(struct run_args *a, struct progress *progress, struct
 	for (size_t k = 0; k < specs.n; k++)
 		for (size_t i = 0; i < n_archs; i++) {
 			if (a->dry_run)
-				r = kernel_describe(specs.items[k], archs[i], &ret->items[ret->n],
-						    err);
+				r = kernel_describe(specs.items[k], archs[i], NULL,
+						    &ret->items[ret->n], err);
 			else
-				r = kernel_resolve(specs.items[k], archs[i], a->options.offline,
-						   progress_fetch, progress, &ret->items[ret->n],
-						   err);
+				r = kernel_resolve(specs.items[k], archs[i], &want,
+						   &ret->items[ret->n], err);
 			if (r < 0)
 				return r;
 			ret->n++;

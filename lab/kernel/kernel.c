@@ -20,6 +20,9 @@ void kernel_deinit(struct kernel *k)
 	free(k->config);
 	free(k->sha256);
 	free(k->package);
+	free(k->vmlinux);
+	free(k->build_id);
+	free(k->origin);
 	*k = (struct kernel){0};
 }
 
@@ -165,8 +168,8 @@ static int from_file(const char *path, enum arch arch, kernel_progress_fn progre
 	return 0;
 }
 
-int kernel_resolve(const char *spec, enum arch arch, bool offline, kernel_progress_fn progress,
-		   void *data, struct kernel *ret, struct err *err)
+int kernel_resolve(const char *spec, enum arch arch, const struct kernel_want *want,
+		   struct kernel *ret, struct err *err)
 {
 	auto_cleanup(kernels_lock) lock = {0};
 	const struct lock_kernel *k;
@@ -176,27 +179,29 @@ int kernel_resolve(const char *spec, enum arch arch, bool offline, kernel_progre
 	if (!err)
 		err = &unused;
 	if (strchr(spec, '/') || str_ends(spec, ".deb"))
-		return from_file(spec, arch, progress, data, ret, err);
+		return from_file(spec, arch, want->progress, want->data, ret, err);
 	r = kernels_lock_load(&lock, err);
 	if (r < 0)
 		return r;
 	k = locked(&lock, spec, arch);
 	if (k)
-		return kernel_fetch(k, offline, progress, data, ret, err);
+		return kernel_fetch(k, want->offline, want->progress, want->data, ret, err);
 	if (io_exists(spec))
-		return from_file(spec, arch, progress, data, ret, err);
+		return from_file(spec, arch, want->progress, want->data, ret, err);
 	return not_pinned(&lock, spec, arch, err);
 }
 
-int kernel_describe(const char *spec, enum arch arch, struct kernel *ret, struct err *err)
+int kernel_describe(const char *spec, enum arch arch, const char *flavour, struct kernel *ret,
+		    struct err *err)
 {
 	auto_cleanup(kernels_lock) lock = {0};
 	const struct lock_kernel *k = NULL;
+	const struct kernel_want want = {.flavour = flavour, .offline = true, .no_build = true};
 
 	if (!strchr(spec, '/') && !str_ends(spec, ".deb") && kernels_lock_load(&lock, NULL) == 0)
 		k = locked(&lock, spec, arch);
 	if (!k || kernel_store_find(k, ret, NULL) == 0)
-		return k ? 0 : kernel_resolve(spec, arch, true, NULL, NULL, ret, err);
+		return k ? 0 : kernel_resolve(spec, arch, &want, ret, err);
 	*ret = (struct kernel){.name = xstrdup(k->name),
 			       .version = xstrdup(k->version),
 			       .release = xstrdup(k->release),

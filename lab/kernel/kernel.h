@@ -26,6 +26,12 @@ struct kernel {
 	char *config;	   /* path of its .config; NULL: not known */
 	char *sha256;	   /* of image, hex */
 	char *package;	   /* "linux-image-6.1.0-50-cloud-amd64 6.1.176-1", NULL for files */
+	char *vmlinux;	   /* ELF with symbols; NULL: none here */
+	char *build_id;	   /* of vmlinux, hex; NULL: not known */
+	char *origin;	   /* of one built from source, for a person and for run.json:
+			      "linux-6.5.tar.xz, guest+debug, gcc (Debian 12.2.0-14) 12.2.0"; of a
+			      tree its state ("v6.5-3-gabc-dirty"); else NULL */
+	bool local;	   /* made of a source that no pin names */
 };
 
 /*
@@ -41,23 +47,40 @@ typedef void (*kernel_progress_fn)(void *data, const char *what, uint64_t done, 
  */
 int kernel_names(struct strv *names, char **default_name, struct err *err);
 
+/* How a kernel may be got. Zeroes are a good default, except for the callbacks' data. */
+struct kernel_want {
+	const char *flavour;	     /* NULL, "default", or as flavour.h says: "debug+kasan" */
+	bool offline;		     /* nothing is fetched */
+	bool no_build;		     /* nothing is built */
+	bool llvm;		     /* built with clang */
+	unsigned int jobs;	     /* of make; 0: one for each processor */
+	const char *mirror;	     /* --mirror: where sources may be, too; or NULL */
+	const char *cache_from;	     /* --cache-from: where built kernels may be; or NULL */
+	kernel_progress_fn progress; /* may be NULL; bytes */
+	kernel_progress_fn building; /* may be NULL; objects made, of how many */
+	void *data;		     /* of both */
+	const volatile int *cancel;  /* may be NULL; non-zero ends fetching and building: -EINTR */
+};
+
 /*
- * Resolve spec (a pin, a version, a path to bzImage/Image/vmlinux or to a .deb) for arch, fetching
- * what is missing from the cache. offline: never fetch. Returns 0, -ENOENT (unknown name: the text
- * lists the pins; or no such file), -ENOEXEC (a file that is no kernel), -ENODATA (offline and not
- * in the cache; or gone from mirror and snapshot), -ENOTSUP (the pin has no such architecture),
- * -EINVAL (a file whose configuration is known and lacks what a guest needs, or has it as modules
- * that are not there), or what fetching said. *ret is the caller's, to be released with
- * kernel_deinit().
+ * Resolve spec (a pin, a pin with a flavour ("6.1+kasan"), a version, the name of a kernel built
+ * before, or a path to bzImage/Image/vmlinux, to a build tree, to a .deb) for arch, fetching and
+ * building what is missing from the cache. Returns 0, -ENOENT (unknown name: the text lists the
+ * pins; or no such file), -ENOEXEC (a file that is no kernel), -ENODATA (not in the cache, and
+ * want forbids to get it; or gone from mirror and snapshot), -ENOTSUP (the pin has no such
+ * architecture), -EINVAL (a file whose configuration is known and lacks what a guest needs, or has
+ * it as modules that are not there), -EINTR, or what fetching and building said. *ret is the
+ * caller's, to be released with kernel_deinit().
  */
-int kernel_resolve(const char *spec, enum arch arch, bool offline, kernel_progress_fn progress,
-		   void *data, struct kernel *ret, struct err *err);
+int kernel_resolve(const char *spec, enum arch arch, const struct kernel_want *want,
+		   struct kernel *ret, struct err *err);
 
 /*
  * As kernel_resolve(), for a plan that is only looked at: a pin that is not cached is described by
- * its lock (name, version, release) with image NULL, and nothing is fetched.
+ * its lock (name, version, release) with image NULL, and nothing is fetched or built.
  */
-int kernel_describe(const char *spec, enum arch arch, struct kernel *ret, struct err *err);
+int kernel_describe(const char *spec, enum arch arch, const char *flavour, struct kernel *ret,
+		    struct err *err);
 
 /* 'y', 'm' or 'n' of an option ("OVERLAY_FS", with or without CONFIG_); '?': config not known. */
 char kernel_config_option(const struct kernel *k, const char *option);

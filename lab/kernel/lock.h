@@ -20,9 +20,17 @@ struct lock_kernel {
 	size_t n_debs;
 	struct deb debug; /* vmlinux with DWARF; name NULL: none */
 };
+/* The package that holds the source of a pin, of Debian's. */
+struct lock_source {
+	char *name; /* of the pin */
+	char *version;
+	struct deb package;
+};
 struct kernels_lock {
 	struct lock_kernel *items;
 	size_t n;
+	struct lock_source *sources;
+	size_t n_sources;
 };
 
 /* name is for messages. Returns 0, -EINVAL, -E2BIG. *ret is the caller's, written on success only.

@@ -13,6 +13,11 @@ void pins_deinit(struct pins *pins)
 		free(pins->items[i].suite);
 		free(pins->items[i].flavour);
 		free(pins->items[i].series);
+		free(pins->items[i].source.url);
+		free(pins->items[i].source.sha256);
+		free(pins->items[i].source.package);
+		free(pins->items[i].source.suite);
+		strv_deinit(&pins->items[i].config);
 	}
 	free(pins->items);
 	*pins = (struct pins){0};

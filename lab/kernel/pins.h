@@ -7,10 +7,17 @@
 #include "jail/base/err.h"
 #include "jail/base/str.h"
 
+/* Where a kernel's source is: a tarball with its digest, or a Debian package of a suite. */
+struct pin_source {
+	char *url, *sha256;
+	char *package, *suite;
+};
 struct pin {
 	char *name;
-	char *suite, *flavour;
-	char *series; /* "6.18": the version starts with these numbers */
+	char *suite, *flavour;	  /* Debian's binary package; NULL: there is none, it is built */
+	char *series;		  /* "6.18": the version starts with these numbers */
+	struct pin_source source; /* url or package is set when it can be built */
+	struct strv config;	  /* fragments that every build of it has ("guest", unless said) */
 	bool is_default;
 };
 struct pins {

@@ -1,0 +1,38 @@
+/*
+ * configure.h - from a source tree and fragments to a checked .config in a build folder.
+ *
+ * tinyconfig, then the kernel's own scripts/kconfig/merge_config.sh -m, then olddefconfig; after
+ * that each wanted option is looked up in the result.
+ */
+#ifndef LAB_CONFIGURE_H
+#define LAB_CONFIGURE_H
+
+#include "lab/kbuild/flavour.h"
+#include "lab/kbuild/kconfig.h"
+#include "lab/kbuild/source.h"
+#include "lab/kbuild/toolchain.h"
+
+/* Fragments of a flavour, from the project's kernel-config/ and from paths. */
+struct fragments {
+	struct fragment *items;
+	size_t n;
+};
+/* -ENOENT: no such fragment (those that are there are listed). */
+int fragments_load(const struct flavour *flavour, struct fragments *ret, struct err *err);
+void fragments_deinit(struct fragments *f);
+DEFINE_CLEANUP(fragments, fragments_deinit)
+/* Names of the project's fragments, sorted. */
+int fragments_list(struct strv *names, struct err *err);
+
+/*
+ * obj: the build folder (made when it is not there). Does nothing when its .config was made of the
+ * same lines by the same toolchain. log: file descriptor for what make says. cancel as in kbuild.h.
+ * An option that did not stick is -EINVAL: err names the first with its place in the fragment and
+ * the reason (unknown since…, or which dependency is missing) and says how many there are; all of
+ * them are appended to misses (a line each).
+ */
+int configure(const struct source *source, enum arch arch, const struct toolchain *tc,
+	      const struct fragments *fragments, const char *obj, int log,
+	      const volatile int *cancel, struct strv *misses, struct err *err);
+
+#endif

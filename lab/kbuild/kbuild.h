@@ -1,0 +1,47 @@
+/*
+ * kbuild.h - one kernel from its source to the cache.
+ *
+ * fetch, verify, unpack (source.h), configure (configure.h), make out of tree in
+ * cache_dir("builds")/NAME-ARCH-KEY, install (built.h). One build of a kernel at a time on this
+ * cache: a second one waits, and says so. A build that was ended goes on where it was.
+ *
+ * Same source, fragments and compiler give the same bytes: KBUILD_BUILD_* are fixed and paths are
+ * mapped (Documentation/kbuild/reproducible-builds.rst).
+ */
+#ifndef LAB_KBUILD_H
+#define LAB_KBUILD_H
+
+#include "lab/kbuild/built.h"
+#include "lab/kbuild/flavour.h"
+#include "lab/kernel/lock.h"
+#include "lab/kernel/pins.h"
+
+struct kbuild_request {
+	const char *name; /* "6.1+debug+kasan", what it will be called */
+	enum arch arch;
+	const struct flavour *flavour;
+	const struct pin *pin;	   /* NULL: a source of the user's without a pin */
+	const struct deb *package; /* the lock's, for a pin of Debian's */
+	const char *source;	   /* --source or NULL */
+	bool fresh;		   /* build although it is there */
+	const struct kernel_want *want;
+};
+
+/* The inputs' digest, 64 hex digits allocated; NULL with err. *local as in struct source. */
+char *kbuild_inputs(const struct kbuild_request *r, bool *local, struct err *err);
+/*
+ * Returns 0 with the kernel; -EINTR (cancelled), -ENOSPC (says how to go on), -EIO (make failed:
+ * err quotes the first error and names the log), or what source.h, toolchain.h and configure.h say.
+ */
+int kbuild(const struct kbuild_request *r, struct kernel *ret, struct built *info, struct err *err);
+
+/*
+ * How long it took last time on this machine, in seconds, and how many objects were made; 0: never
+ * built.
+ */
+struct kbuild_history {
+	unsigned int seconds, objects;
+};
+void kbuild_history(const char *name, enum arch arch, struct kbuild_history *ret);
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * source.h - kernel sources: fetched, checked, unpacked; or a tree of the user's.
+ *
+ * Tarballs and packages are verified before they are unpacked, into cache_dir("sources")/HEX16,
+ * which appears whole or not at all. Members that would leave the folder are refused (-EBADMSG).
+ */
+#ifndef LAB_SOURCE_H
+#define LAB_SOURCE_H
+
+#include "jail/base/kver.h"
+#include "lab/kernel/lock.h"
+#include "lab/kernel/pins.h"
+
+struct source {
+	char *dir;     /* the tree, absolute */
+	char *version; /* `make kernelversion`: "6.5.0" */
+	struct kver kver;
+	char *id;	/* "sha256:HEX" of the tarball or package; a tree: "tree:DIR" */
+	char *describe; /* a tree under git: `git describe --tags --always --dirty`; else NULL */
+	bool local;	/* not what a pin names */
+	bool is_tree;	/* the user's own folder: nothing is ever written to it */
+};
+
+/* Where sources may come from. All may be NULL but one of the first three. */
+struct source_place {
+	const struct pin *pin;	   /* with url */
+	const struct deb *package; /* with a pin of Debian's: the lock's entry */
+	const char *path;	   /* --source: a folder or a tarball */
+	const char *mirror;	   /* --mirror: a URL or folder that holds the file of that name */
+	bool offline;
+	kernel_progress_fn progress;
+	void *data;
+	const volatile int *cancel;
+};
+
+/*
+ * The id that source_open() would give, without fetching or reading anything large; allocated. A
+ * path that is a tarball is hashed. NULL with err.
+ */
+char *source_id(const struct source_place *place, struct err *err);
+/*
+ * Returns 0; -ENODATA (offline, or it cannot be fetched: the text says to use --source or
+ * --mirror), -EBADMSG (checksum, truncated, a path that leaves the tree), -ENOENT, -EINVAL (no
+ * kernel source; or a tree that was built in place, which kbuild refuses: "make mrproper" or
+ * `lab run --kernel DIR`), -ENOSPC, -EINTR (cancelled; what was fetched is kept).
+ */
+int source_open(const struct source_place *place, struct source *ret, struct err *err);
+void source_deinit(struct source *s);
+DEFINE_CLEANUP(source, source_deinit)
+
+#endif
