@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "jail/base/io.h"
-#include "lab/cmd.h"
+#include "lab/cmd-kernel.h"
 #include "lab/kernel/kernel-pin.h"
 #include "lab/kernel/kernel-store.h"
 #include "lab/progress.h"
@@ -414,12 +414,32 @@ static int run_verb(struct state *s, const struct verb *verb, char **operands)
 	return verb->fn(s, kernels, wanted(s, kernels));
 }
 
+/* Verbs with options of their own: cmd-kernel.h. */
+static const struct command {
+	const char *name;
+	int (*fn)(int argc, char **argv);
+} commands[] = {
+	{NULL, NULL},
+};
+
+static const struct command *find_command(const char *name)
+{
+	for (const struct command *c = commands; name && c->name; c++)
+		if (str_eq(name, c->name))
+			return c;
+	return NULL;
+}
+
 int cmd_kernel(int argc, char **argv)
 {
 	auto_cleanup(state) s = {0};
 	struct err err = {0};
-	int at, r = cmd_options(&usage, options, array_len(options), argc, argv, &s.args, &at);
+	const struct command *command = find_command(argv[1]);
+	int at, r;
 
+	if (command)
+		return command->fn(argc - 1, argv + 1);
+	r = cmd_options(&usage, options, array_len(options), argc, argv, &s.args, &at);
 	if (r >= 0)
 		return r;
 	for (size_t i = 0; at < argc && i < array_len(verbs); i++)
