@@ -3,10 +3,10 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
-#include <gelf.h>
-#include <libelf.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "lab/kernel/elf.h"
 
 enum { DEPTH_MAX = 12, FILES_MAX = 20000 };
 
@@ -46,44 +46,15 @@ static void parse_modinfo(struct modinfo *info, const char *data, size_t len)
 	}
 }
 
-/* The section's bytes, which stay elf's. */
-static Elf_Data *find_modinfo(Elf *elf)
+int modinfo_parse(const void *elf, size_t len, struct modinfo *ret, struct err *err)
 {
-	Elf_Scn *scn = NULL;
-	size_t names;
+	auto_cleanup(buf) text = {0};
 
-	if (elf_getshdrstrndx(elf, &names) < 0)
-		return NULL;
-	while ((scn = elf_nextscn(elf, scn))) {
-		GElf_Shdr shdr;
-		const char *name;
-
-		if (!gelf_getshdr(scn, &shdr) || shdr.sh_type == SHT_NOBITS)
-			continue;
-		name = elf_strptr(elf, names, shdr.sh_name);
-		if (name && str_eq(name, ".modinfo"))
-			return elf_rawdata(scn, NULL);
-	}
-	return NULL;
-}
-
-int modinfo_parse(const void *elf_bytes, size_t len, struct modinfo *ret, struct err *err)
-{
-	Elf_Data *data = NULL;
-	bool found;
-	Elf *elf;
-
-	elf_version(EV_CURRENT);
-	elf = elf_memory((char *)elf_bytes, len); /* read only: it makes no changes */
-	if (elf && elf_kind(elf) == ELF_K_ELF)
-		data = find_modinfo(elf);
-	found = data && data->d_buf;
-	if (found) {
-		*ret = (struct modinfo){0};
-		parse_modinfo(ret, data->d_buf, data->d_size);
-	}
-	elf_end(elf);
-	return found ? 0 : err_set(err, EBADMSG, "not a kernel module (no .modinfo)");
+	if (elf_section(elf, len, ".modinfo", &text, NULL) < 0)
+		return err_set(err, EBADMSG, "not a kernel module (no .modinfo)");
+	*ret = (struct modinfo){0};
+	parse_modinfo(ret, text.data, text.len);
+	return 0;
 }
 
 void modinfo_deinit(struct modinfo *m)

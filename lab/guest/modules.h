@@ -2,9 +2,8 @@
  * modules.h - kernel modules of a kernel's folder: found by name, with what they depend on.
  *
  * Dependencies and aliases are read from the modules themselves (.modinfo), since packages carry no
- * modules.dep (depmod writes it at installation). Files may be compressed (xz, zstd, gzip). The
- * only file that speaks libelf is modules.c. Modules are input like any other: bounded, and broken
- * ones are errors.
+ * modules.dep (depmod writes it at installation). Files may be compressed (xz, zstd, gzip).
+ * Modules are input like any other: bounded, and broken ones are errors.
  */
 #ifndef LAB_MODULES_H
 #define LAB_MODULES_H
