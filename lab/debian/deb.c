@@ -31,12 +31,15 @@ struct deb deb_copy(const struct deb *d)
 			    .snapshot = xstrdup(d->snapshot)};
 }
 
+enum { LOCK_LOOK_MS = 100 };
+
 struct fetching {
 	const struct deb *deb;
 	const char *dir;
 	char *part, *what;
 	kernel_progress_fn progress;
 	void *data;
+	const volatile int *cancel;
 };
 
 static void fetching_deinit(struct fetching *f)
@@ -73,7 +76,8 @@ static int fetch_from(const struct fetching *f, const char *root, struct err *er
 			     .proxy = proxy,
 			     .what = f->what,
 			     .progress = f->progress,
-			     .data = f->data};
+			     .data = f->data,
+			     .cancel = f->cancel};
 	int r = download(&d, err);
 
 	if (r == 0)
@@ -143,16 +147,24 @@ static bool is_there(const char *path, const struct deb *deb)
 }
 
 int deb_lock(const char *path, const char *what, kernel_progress_fn progress, void *data,
-	     struct err *err)
+	     const volatile int *cancel, struct err *err)
 {
 	auto_free char *waiting = str_printf("waiting for another lab: %s", what);
-	int lock = io_lock_file(path, IO_LOCK_TRY, err);
+	struct err why = {0};
+	int lock = io_lock_file(path, IO_LOCK_TRY, &why);
 
-	if (lock != -EWOULDBLOCK)
-		return lock;
-	if (progress)
+	if (lock == -EWOULDBLOCK && progress)
 		progress(data, waiting, 0, 0);
-	lock = io_lock_file(path, IO_LOCK_WAIT, err);
+	else
+		progress = NULL;
+	while (lock == -EWOULDBLOCK && !(cancel && *cancel)) {
+		usleep(LOCK_LOOK_MS * 1000);
+		lock = io_lock_file(path, IO_LOCK_TRY, &why);
+	}
+	if (lock == -EWOULDBLOCK)
+		lock = err_set(&why, EINTR, "%s: interrupted", waiting);
+	if (lock < 0)
+		err_set(err, -lock, "%s", why.msg);
 	if (progress)
 		progress(data, waiting, 1, 1);
 	return lock;
@@ -185,11 +197,12 @@ int deb_remove(const struct deb *deb, struct err *err)
 }
 
 int deb_fetch(const struct deb *deb, bool offline, kernel_progress_fn progress, void *data,
-	      char **ret, struct err *err)
+	      const volatile int *cancel, char **ret, struct err *err)
 {
 	auto_free char *dir = cache_dir("debs", err), *path = NULL, *lock_path = NULL;
 	auto_free char *fetching = NULL;
-	auto_cleanup(fetching) f = {.deb = deb, .dir = dir, .progress = progress, .data = data};
+	auto_cleanup(fetching)
+		f = {.deb = deb, .dir = dir, .progress = progress, .data = data, .cancel = cancel};
 	auto_close int lock = -1;
 	int r;
 
@@ -206,7 +219,7 @@ int deb_fetch(const struct deb *deb, bool offline, kernel_progress_fn progress, 
 		f.what = describe(deb);
 		lock_path = str_printf("%s/%s.lock", dir, deb->sha256);
 		fetching = str_printf("fetching %s", f.what);
-		lock = deb_lock(lock_path, fetching, progress, data, err);
+		lock = deb_lock(lock_path, fetching, progress, data, cancel, err);
 		if (lock < 0)
 			return lock;
 		if (!is_there(path, deb)) { /* else another process fetched it meanwhile */

@@ -20,18 +20,19 @@ struct deb {
  * Bring the package into cache_dir("debs") (mirror, then snapshot), resuming a partial download;
  * returns its path in *ret (allocated). A file whose size or SHA-256 differs is removed and never
  * used: -EBADMSG. What is in the cache is hashed again, and fetched again when it was damaged. Two
- * processes may fetch the same file: one downloads, the other waits for it, and says so.
+ * processes may fetch the same file: one downloads, the other waits for it, and says so. cancel
+ * (may be NULL): once it is not zero, -EINTR; what was fetched is kept.
  */
 int deb_fetch(const struct deb *deb, bool offline, kernel_progress_fn progress, void *data,
-	      char **ret, struct err *err);
+	      const volatile int *cancel, char **ret, struct err *err);
 /* Out of the cache. Returns 1, 0 (it was not there), -EBUSY (another process is fetching it). */
 int deb_remove(const struct deb *deb, struct err *err);
 /*
  * io_lock_file(); while another process holds it, progress (may be NULL) is told "waiting for
- * another lab: WHAT".
+ * another lab: WHAT". cancel as above.
  */
 int deb_lock(const char *path, const char *what, kernel_progress_fn progress, void *data,
-	     struct err *err);
+	     const volatile int *cancel, struct err *err);
 
 /* A member of a package's data archive while it is walked. */
 struct deb_member {

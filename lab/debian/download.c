@@ -21,6 +21,7 @@ struct transfer {
 	CURL *curl;
 	int fd;
 	uint64_t have, max;
+	uint64_t total;	 /* as the server says; 0: not known */
 	int write_errno; /* why the write callback stopped */
 	struct err why;	 /* of the last attempt that may be repeated */
 	int64_t shown_ms;
@@ -42,17 +43,30 @@ static size_t on_data(char *data, size_t size, size_t n, void *user)
 	struct transfer *t = user;
 	size_t len = size * n;
 	int r = len > t->max - t->have ? -EFBIG : io_write_all(t->fd, data, len);
+	curl_off_t whole = -1;
 
+	if (t->d->resume && !t->total &&
+	    curl_easy_getinfo(t->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &whole) == CURLE_OK &&
+	    whole > 0)
+		t->total = t->have + whole; /* of what was asked for: the rest */
 	if (r < 0) {
 		t->write_errno = -r;
 		return 0;
 	}
 	t->have += len;
-	if (t->d->progress && (io_now_ms() - t->shown_ms > 100 || t->have == t->max)) {
+	if (t->d->progress && (io_now_ms() - t->shown_ms > 100 || t->have == t->total)) {
 		t->shown_ms = io_now_ms();
-		t->d->progress(t->d->data, t->fetching, t->have, t->d->exact ? t->max : 0);
+		t->d->progress(t->d->data, t->fetching, t->have, t->total);
 	}
 	return len;
+}
+
+static int on_tick(void *user, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+	struct transfer *t = user;
+
+	(void)a, (void)b, (void)c, (void)d;
+	return *t->d->cancel;
 }
 
 static int set_up(struct transfer *t, struct err *err)
@@ -79,6 +93,11 @@ static int set_up(struct transfer *t, struct err *err)
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)STALL_S);
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, t);
+	if (t->d->cancel) {
+		curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_tick);
+		curl_easy_setopt(c, CURLOPT_XFERINFODATA, t);
+		curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+	}
 	if (t->d->proxy)
 		curl_easy_setopt(c, CURLOPT_PROXY, t->d->proxy);
 	return 0;
@@ -93,17 +112,23 @@ static int attempt(struct transfer *t, struct err *err)
 	CURLcode r;
 
 	curl_easy_setopt(t->curl, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)t->have);
+	if (!d->exact)
+		t->total = 0;
 	r = curl_easy_perform(t->curl);
 	curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &code);
+	if (d->cancel && *d->cancel)
+		return err_set(err, EINTR, "fetching %s was interrupted", d->what);
 	if (t->write_errno == EFBIG)
 		return err_set(err, EFBIG, "%s: larger than the %llu bytes it should have", d->url,
 			       (unsigned long long)t->max);
 	if (t->write_errno == ENOSPC || t->write_errno == EDQUOT)
-		return err_set(err, ENOSPC,
-			       "no space left for %s: it needs %llu MiB more (%s); free some space "
-			       "('lab cache prune') and run this again, it continues",
-			       d->what, (unsigned long long)((t->max - t->have) >> 20) + 1,
-			       d->part);
+		return err_set(
+			err, ENOSPC,
+			"no space left for %s: it needs %llu MiB more (%s); free some space "
+			"('lab cache prune') and run this again, it continues",
+			d->what,
+			(unsigned long long)(((t->total ? t->total : t->max) - t->have) >> 20) + 1,
+			d->part);
 	if (t->write_errno)
 		return err_set(err, t->write_errno, "write %s: %s", d->part,
 			       strerror(t->write_errno));
@@ -137,7 +162,8 @@ int download(const struct download *d, struct err *err)
 	t.have = st.st_size;
 	if (d->exact && t.have == t.max)
 		return 0;
-	if (t.have > t.max || !d->exact) {
+	t.total = d->exact ? t.max : 0;
+	if (t.have > t.max || !(d->exact || d->resume)) {
 		t.have = 0;
 		if (ftruncate(t.fd, 0) < 0)
 			return err_errno(err, "truncate %s", d->part);

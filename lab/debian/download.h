@@ -13,20 +13,22 @@
 
 struct download {
 	const char *url;
-	const char *part;	     /* file that grows; what is there already is continued */
-	uint64_t max_bytes;	     /* more is refused; 0: 256 MiB */
-	bool exact;		     /* max_bytes is the size it must have */
-	const char *proxy;	     /* NULL: what the environment says */
-	const char *what;	     /* for progress and messages */
+	const char *part;   /* file that grows; what is there already is continued */
+	bool resume;	    /* also when its size is not known: part is named by a digest */
+	uint64_t max_bytes; /* more is refused; 0: 256 MiB */
+	bool exact;	    /* max_bytes is the size it must have */
+	const char *proxy;  /* NULL: what the environment says */
+	const char *what;   /* for progress and messages */
 	kernel_progress_fn progress; /* may be NULL */
 	void *data;
+	const volatile int *cancel; /* may be NULL; non-zero ends it: -EINTR */
 };
 
 /*
  * Returns 0 with the whole file in part, or: -ENOENT (not there: 404, 410, no such file), -ENOSPC
  * (part is kept), -EFBIG, -EBADMSG (shorter than exact), -EPROTO (the server answered something
- * else), -EIO (connection; after three attempts in a row that got nowhere, or forty in all). Part
- * is kept for a later attempt: whoever knows better removes it.
+ * else), -EINTR, -EIO (connection; after three attempts in a row that got nowhere, or forty in
+ * all). Part is kept for a later attempt: whoever knows better removes it.
  */
 int download(const struct download *d, struct err *err);
 

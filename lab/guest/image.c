@@ -205,7 +205,8 @@ static int add_packages(struct cpio *c, const struct debs *d, const struct sourc
 	for (size_t i = 0; r == 0 && i < d->n; i++) {
 		auto_free char *path = NULL;
 
-		r = deb_fetch(&d->items[i], from->offline, from->progress, from->data, &path, err);
+		r = deb_fetch(&d->items[i], from->offline, from->progress, from->data, NULL, &path,
+			      err);
 		if (r == 0)
 			r = image_root_package(c, path, err);
 	}

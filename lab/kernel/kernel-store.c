@@ -173,7 +173,7 @@ int kernel_store_add(const struct lock_kernel *k, char *const *paths, kernel_pro
 	if (!dir)
 		return err ? -err->code : -EINVAL;
 	lock_path = str_printf("%s.lock", dir);
-	lock = deb_lock(lock_path, what, progress, data, err);
+	lock = deb_lock(lock_path, what, progress, data, NULL, err);
 	if (lock < 0)
 		return lock;
 	r = kernel_store_find(k, ret, NULL);

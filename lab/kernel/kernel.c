@@ -101,7 +101,7 @@ int kernel_fetch(const struct lock_kernel *k, bool offline, kernel_progress_fn p
 	for (size_t i = 0; i < k->n_debs; i++) {
 		char *path = NULL;
 
-		r = deb_fetch(&k->debs[i], offline, progress, data, &path, &why);
+		r = deb_fetch(&k->debs[i], offline, progress, data, NULL, &path, &why);
 		if (r == -ENOENT && offline)
 			return err_set(err, ENODATA,
 				       "kernel %s for %s is not in the cache, and nothing may be "
