@@ -168,21 +168,18 @@ static void pin_progress(void *data, const char *what, uint64_t done, uint64_t t
 	progress_fetch(((struct pinning *)data)->progress, what, done, total);
 }
 
-static void pin_decided(void *data, const struct lock_kernel *before,
-			const struct lock_kernel *after)
+static void pin_decided(void *data, const char *name, const char *what, const char *before,
+			const char *after)
 {
 	struct pinning *p = data;
 
 	if (!after) {
-		strv_addf(&p->lines, "%-9s %-6s dropped: not in kernels.yml", before->name,
-			  arch_name(before->arch));
+		strv_addf(&p->lines, "%-9s %-6s dropped: not in kernels.yml", name, what);
 		return;
 	}
-	strv_addf(&p->lines, "%-9s %-6s %s%s%s%s", after->name, arch_name(after->arch),
-		  before ? before->debs[0].version : "", before ? " -> " : "",
-		  after->debs[0].version,
-		  before && str_eq(before->debs[0].version, after->debs[0].version) ? " (unchanged)"
-										    : "");
+	strv_addf(&p->lines, "%-9s %-6s %s%s%s%s", name, what, before ? before : "",
+		  before ? " -> " : "", after,
+		  before && str_eq(before, after) ? " (unchanged)" : "");
 }
 
 static int verb_pin(struct state *s, const struct lock_kernel **kernels, size_t n)
@@ -198,6 +195,12 @@ static int verb_pin(struct state *s, const struct lock_kernel **kernels, size_t 
 	progress_stop(p.progress);
 	for (size_t i = 0; i < p.lines.n; i++)
 		puts(p.lines.items[i]);
+	for (size_t i = 0; r == 0 && i < s->names.n; i++) {
+		const struct pin *pin = pins_find(&s->pins, s->names.items[i]);
+
+		if (pin && pin->source.url) /* nothing to look for */
+			printf("%-9s %-6s %s\n", pin->name, "source", pin->source.url);
+	}
 	strv_deinit(&p.lines);
 	return r < 0 ? cmd_fail(exit_code(r), &err) : EXIT_MET;
 }

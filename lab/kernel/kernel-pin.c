@@ -95,7 +95,8 @@ static int collect(void *data, const struct deb822 *s, struct err *err)
 	if (!name || !str_starts(name, "linux-"))
 		return 0;
 	if (!str_starts(name, "linux-image-") && !str_starts(name, "linux-binary-") &&
-	    !str_starts(name, "linux-modules-") && !str_starts(name, "linux-base-"))
+	    !str_starts(name, "linux-modules-") && !str_starts(name, "linux-base-") &&
+	    !str_starts(name, "linux-source-"))
 		return 0;
 	c->items = xreallocarray(c->items, c->n + 1, sizeof(*c->items));
 	at = &c->items[c->n];
@@ -181,6 +182,12 @@ static void add_debs(const struct candidates *c, const struct candidate *image, 
 		add_deb(k, &image->deb);
 }
 
+/* The numbers of a package's version: "6.1.176-1" -> "6.1.176". */
+static char *kernel_version(const char *version)
+{
+	return xstrndup(version, strcspn(version, "-~+"));
+}
+
 static int choose(const struct candidates *c, const struct pin *pin, enum arch arch,
 		  struct lock_kernel *ret, struct err *err)
 {
@@ -195,7 +202,7 @@ static int choose(const struct candidates *c, const struct pin *pin, enum arch a
 	*ret = (struct lock_kernel){
 		.name = xstrdup(pin->name),
 		.arch = arch,
-		.version = xstrndup(image->deb.version, strcspn(image->deb.version, "-")),
+		.version = kernel_version(image->deb.version),
 		.release = xstrdup(release),
 	};
 	add_debs(c, image, release, ret);
@@ -218,49 +225,95 @@ static bool is_same(const struct lock_kernel *a, const struct lock_kernel *b)
 	return !a->debug.sha256 || str_eq(a->debug.sha256, b->debug.sha256);
 }
 
+/* The pins to look for, the lock to change, and who is told. */
+struct pinning {
+	const struct pins *pins;
+	const struct strv *names;
+	struct kernels_lock *lock;
+	kernel_progress_fn progress;
+	kernel_pin_fn decided;
+	void *data;
+};
+
+static int pin_binary(const struct pinning *p, const struct candidates *c, const struct pin *pin,
+		      enum arch arch, struct err *err)
+{
+	const struct lock_kernel *before = kernels_lock_find(p->lock, pin->name, arch);
+	auto_cleanup(lock_kernel) k = {0};
+	int r = choose(c, pin, arch, &k, err);
+
+	if (r < 0)
+		return r;
+	p->decided(p->data, pin->name, arch_name(arch), before ? before->debs[0].version : NULL,
+		   k.debs[0].version);
+	if (!before || !is_same(before, &k))
+		kernels_lock_put(p->lock, &k);
+	return 0;
+}
+
+static int pin_source(const struct pinning *p, const struct candidates *c, const struct pin *pin,
+		      struct err *err)
+{
+	const struct lock_source *before = kernels_lock_source(p->lock, pin->name);
+	const struct candidate *found = find(c, pin->source.package);
+	auto_cleanup(lock_source) s = {0};
+
+	if (!found)
+		return err_set(err, ENOENT, "pin %s: %s holds no package %s", pin->name, c->suite,
+			       pin->source.package);
+	p->decided(p->data, pin->name, "source", before ? before->package.version : NULL,
+		   found->deb.version);
+	if (before && str_eq(before->package.sha256, found->deb.sha256) &&
+	    str_eq(before->package.path, found->deb.path))
+		return 0; /* with the date it was pinned */
+	s.name = xstrdup(pin->name);
+	s.version = kernel_version(found->deb.version);
+	s.package = deb_copy(&found->deb);
+	kernels_lock_put_source(p->lock, &s);
+	return 0;
+}
+
 /* All wanted pins of one suite and architecture: its index is read once. */
-static int pin_suite(const struct apt_suite *suite, enum arch arch, const struct pins *pins,
-		     const struct strv *names, struct kernels_lock *lock,
-		     kernel_progress_fn progress, kernel_pin_fn decided, void *data,
+static int pin_suite(const struct pinning *p, const struct apt_suite *suite, enum arch arch,
 		     struct err *err)
 {
 	auto_free char *stamp = pin_stamp(suite->date);
 	auto_cleanup(candidates) c = {.suite = suite->name, .stamp = stamp};
-	int r = apt_suite_packages(suite, arch, progress, data, collect, &c, err);
+	int r = apt_suite_packages(suite, arch, p->progress, p->data, collect, &c, err);
 
-	for (size_t i = 0; r == 0 && i < pins->n; i++) {
-		const struct pin *pin = &pins->items[i];
-		const struct lock_kernel *before = kernels_lock_find(lock, pin->name, arch);
-		auto_cleanup(lock_kernel) k = {0};
+	for (size_t i = 0; r == 0 && i < p->pins->n; i++) {
+		const struct pin *pin = &p->pins->items[i];
 
-		if (!str_eq(pin->suite, suite->name) || !strv_has(names, pin->name))
+		if (!strv_has(p->names, pin->name))
 			continue;
-		r = choose(&c, pin, arch, &k, err);
-		if (r < 0)
-			break;
-		decided(data, before, &k);
-		if (!before || !is_same(before, &k))
-			kernels_lock_put(lock, &k);
+		if (pin->suite && str_eq(pin->suite, suite->name))
+			r = pin_binary(p, &c, pin, arch, err);
+		/* of every architecture: it is in each index */
+		if (r == 0 && arch == 0 && pin->source.package &&
+		    str_eq(pin->source.suite, suite->name))
+			r = pin_source(p, &c, pin, err);
 	}
 	return r;
 }
 
-static int pin_all(const struct pins *pins, const struct strv *names, struct kernels_lock *lock,
-		   kernel_progress_fn progress, kernel_pin_fn decided, void *data, struct err *err)
+static int pin_all(const struct pinning *p, struct err *err)
 {
 	auto_cleanup(strv) suites = {0};
 
-	for (size_t i = 0; i < pins->n; i++)
-		if (strv_has(names, pins->items[i].name) &&
-		    !strv_has(&suites, pins->items[i].suite))
-			strv_add(&suites, pins->items[i].suite);
+	for (size_t i = 0; i < p->pins->n; i++) {
+		const struct pin *pin = &p->pins->items[i];
+		const char *const of[] = {pin->suite, pin->source.suite};
+
+		for (size_t k = 0; strv_has(p->names, pin->name) && k < array_len(of); k++)
+			if (of[k] && !strv_has(&suites, of[k]))
+				strv_add(&suites, of[k]);
+	}
 	for (size_t i = 0; i < suites.n; i++) {
 		auto_cleanup(apt_suite) suite = {0};
 		int r = apt_suite_open(suites.items[i], &suite, err);
 
 		for (int arch = 0; r == 0 && arch < ARCH_COUNT; arch++)
-			r = pin_suite(&suite, arch, pins, names, lock, progress, decided, data,
-				      err);
+			r = pin_suite(p, &suite, arch, err);
 		if (r < 0)
 			return r;
 	}
@@ -268,19 +321,36 @@ static int pin_all(const struct pins *pins, const struct strv *names, struct ker
 }
 
 /* What kernels.yml has no more. */
-static void drop_others(const struct pins *pins, struct kernels_lock *lock, kernel_pin_fn decided,
-			void *data)
+static void drop_others(const struct pinning *p)
 {
+	struct kernels_lock *lock = p->lock;
 	size_t n = 0;
 
-	for (size_t i = 0; i < lock->n; i++)
-		if (pins_find(pins, lock->items[i].name)) {
-			lock->items[n++] = lock->items[i];
-		} else {
-			decided(data, &lock->items[i], NULL);
-			lock_kernel_deinit(&lock->items[i]);
+	for (size_t i = 0; i < lock->n; i++) {
+		struct lock_kernel *k = &lock->items[i];
+		const struct pin *pin = pins_find(p->pins, k->name);
+
+		if (pin && pin->suite) {
+			lock->items[n++] = *k;
+			continue;
 		}
+		p->decided(p->data, k->name, arch_name(k->arch), k->debs[0].version, NULL);
+		lock_kernel_deinit(k);
+	}
 	lock->n = n;
+	n = 0;
+	for (size_t i = 0; i < lock->n_sources; i++) {
+		struct lock_source *s = &lock->sources[i];
+		const struct pin *pin = pins_find(p->pins, s->name);
+
+		if (pin && pin->source.package) {
+			lock->sources[n++] = *s;
+			continue;
+		}
+		p->decided(p->data, s->name, "source", s->package.version, NULL);
+		lock_source_deinit(s);
+	}
+	lock->n_sources = n;
 }
 
 int kernel_pin(const struct strv *names, kernel_progress_fn progress, kernel_pin_fn decided,
@@ -290,6 +360,7 @@ int kernel_pin(const struct strv *names, kernel_progress_fn progress, kernel_pin
 	auto_cleanup(kernels_lock) lock = {0};
 	auto_cleanup(pins) pins = {0};
 	auto_cleanup(buf) text = {0};
+	const struct pinning p = {&pins, names, &lock, progress, decided, data};
 	/* one at a time reads, changes and replaces the lock */
 	auto_close int only_one = home ? apt_lock(err) : -1;
 	int r;
@@ -304,10 +375,10 @@ int kernel_pin(const struct strv *names, kernel_progress_fn progress, kernel_pin
 			return kernel_unknown(names->items[i], &pins, err);
 	r = kernels_lock_load(&lock, err);
 	if (r == 0)
-		r = pin_all(&pins, names, &lock, progress, decided, data, err);
+		r = pin_all(&p, err);
 	if (r < 0)
 		return r;
-	drop_others(&pins, &lock, decided, data);
+	drop_others(&p);
 	kernels_lock_print(&lock, &text);
 	path = path_join(home, "kernel-config/kernels.lock");
 	return io_write_atomic(AT_FDCWD, path, text.data, text.len, 0644, err);

@@ -14,14 +14,16 @@ int pins_load(struct pins *ret, struct err *err);
 int kernels_lock_load(struct kernels_lock *ret, struct err *err);
 
 /*
- * Called for each pin and architecture when it is decided. before NULL: new. after NULL: dropped.
+ * Called for each pin and what of it ("amd64", "arm64", "source") when it is decided, with the
+ * package's versions. before NULL: new. after NULL: dropped.
  */
-typedef void (*kernel_pin_fn)(void *data, const struct lock_kernel *before,
-			      const struct lock_kernel *after);
+typedef void (*kernel_pin_fn)(void *data, const char *name, const char *what, const char *before,
+			      const char *after);
 /*
- * Pin the named kernels for both architectures to the newest package of their suite, and replace
- * kernels.lock; entries of it that kernels.yml does not have are dropped. -ENOENT: unknown name
- * (listed), or no such package in the suite.
+ * Pin the named kernels for both architectures to the newest package of their suite, their sources
+ * that are packages too, and replace kernels.lock; entries of it that kernels.yml does not have are
+ * dropped. A source that is a tarball needs no pinning. -ENOENT: unknown name (listed), or no such
+ * package in the suite.
  */
 int kernel_pin(const struct strv *names, kernel_progress_fn progress, kernel_pin_fn decided,
 	       void *data, struct err *err);

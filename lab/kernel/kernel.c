@@ -34,7 +34,8 @@ int kernel_names(struct strv *names, char **default_name, struct err *err)
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < pins.n; i++) {
-		strv_add(names, pins.items[i].name);
+		if (pins.items[i].suite)
+			strv_add(names, pins.items[i].name);
 		if (pins.items[i].is_default)
 			*default_name = xstrdup(pins.items[i].name);
 	}

@@ -42,8 +42,8 @@ struct kernel {
 typedef void (*kernel_progress_fn)(void *data, const char *what, uint64_t done, uint64_t total);
 
 /*
- * All pin names, in kernels.yml's order; *default_name is the one marked default. Strings are the
- * caller's.
+ * The pins that "all" means, in kernels.yml's order: those that need no build. *default_name is the
+ * one marked default. Strings are the caller's.
  */
 int kernel_names(struct strv *names, char **default_name, struct err *err);
 

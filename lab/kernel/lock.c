@@ -27,8 +27,19 @@ void lock_kernel_deinit(struct lock_kernel *k)
 	*k = (struct lock_kernel){0};
 }
 
+void lock_source_deinit(struct lock_source *s)
+{
+	deb_deinit(&s->package);
+	free(s->name);
+	free(s->version);
+	*s = (struct lock_source){0};
+}
+
 void kernels_lock_deinit(struct kernels_lock *lock)
 {
+	for (size_t i = 0; i < lock->n_sources; i++)
+		lock_source_deinit(&lock->sources[i]);
+	free(lock->sources);
 	for (size_t i = 0; i < lock->n; i++)
 		lock_kernel_deinit(&lock->items[i]);
 	free(lock->items);
@@ -57,6 +68,29 @@ void kernels_lock_put(struct kernels_lock *lock, struct lock_kernel *entry)
 	}
 	*at = *entry;
 	*entry = (struct lock_kernel){0};
+}
+
+const struct lock_source *kernels_lock_source(const struct kernels_lock *lock, const char *name)
+{
+	for (size_t i = 0; i < lock->n_sources; i++)
+		if (str_eq(lock->sources[i].name, name))
+			return &lock->sources[i];
+	return NULL;
+}
+
+void kernels_lock_put_source(struct kernels_lock *lock, struct lock_source *entry)
+{
+	struct lock_source *at = (struct lock_source *)kernels_lock_source(lock, entry->name);
+
+	if (at) {
+		lock_source_deinit(at);
+	} else {
+		lock->sources =
+			xreallocarray(lock->sources, lock->n_sources + 1, sizeof(*lock->sources));
+		at = &lock->sources[lock->n_sources++];
+	}
+	*at = *entry;
+	*entry = (struct lock_source){0};
 }
 
 static int parse_debs(const struct lock_text *t, const struct yaml_node *list,
@@ -94,6 +128,25 @@ static int parse_kernel(struct lock_text *t, const struct yaml_node *node, struc
 	return debug ? lock_deb_parse(t, debug, NULL, &k->debug, err) : 0;
 }
 
+static int parse_source(struct lock_text *t, const char *name, const struct yaml_node *node,
+			struct kernels_lock *lock, struct err *err)
+{
+	static const char *const keys[] = {"version", "suite", "snapshot", "package"};
+	auto_cleanup(lock_source) s = {.name = xstrdup(name)};
+	const struct yaml_node *package = yaml_get(node, "package");
+
+	if (yaml_check_keys(t->yaml, node, "a pinned source", keys, array_len(keys), err) < 0 ||
+	    lock_word(t, node, "version", LOCK_NAME, &s.version, err) < 0 ||
+	    lock_origin(t, node, err) < 0)
+		return -EINVAL;
+	if (!package)
+		return yaml_error(t->yaml, node, err, "package is missing");
+	if (lock_deb_parse(t, package, NULL, &s.package, err) < 0)
+		return -EINVAL;
+	kernels_lock_put_source(lock, &s);
+	return 0;
+}
+
 static int parse_pin(struct lock_text *t, const char *name, const struct yaml_node *node,
 		     struct kernels_lock *lock, struct err *err)
 {
@@ -103,10 +156,16 @@ static int parse_pin(struct lock_text *t, const char *name, const struct yaml_no
 		auto_cleanup(lock_kernel) k = {.name = xstrdup(name)};
 		int arch = arch_parse(node->keys[i].text);
 
+		if (str_eq(node->keys[i].text, "source")) {
+			if (parse_source(t, name, &node->items[i], lock, err) < 0)
+				return -EINVAL;
+			continue;
+		}
 		if (arch < 0 || !str_eq(node->keys[i].text, arch_name(arch)))
-			return yaml_error(t->yaml, &node->keys[i], err,
-					  "unknown architecture '%.40s' (known: amd64, arm64)",
-					  node->keys[i].text);
+			return yaml_error(
+				t->yaml, &node->keys[i], err,
+				"unknown architecture '%.40s' (known: amd64, arm64; or source)",
+				node->keys[i].text);
 		k.arch = arch;
 		if (parse_kernel(t, &node->items[i], &k, err) < 0)
 			return -EINVAL;
@@ -144,41 +203,68 @@ int kernels_lock_parse(const char *name, const char *text, size_t len, struct ke
 	return 0;
 }
 
+static int compare_names(const char *a, const char *b)
+{
+	int r = debver_compare(a, b);
+
+	return r ? r : strcmp(a, b);
+}
+
 static int compare_kernels(const void *a, const void *b)
 {
 	const struct lock_kernel *x = a, *y = b;
-	int r = debver_compare(x->name, y->name);
+	int r = compare_names(x->name, y->name);
 
-	if (!r)
-		r = strcmp(x->name, y->name);
 	return r ? r : (int)x->arch - (int)y->arch;
+}
+
+static int compare_sources(const void *a, const void *b)
+{
+	return compare_names(((const struct lock_source *)a)->name,
+			     ((const struct lock_source *)b)->name);
+}
+
+static void print_kernel(struct buf *out, const struct lock_kernel *k)
+{
+	buf_addf(out,
+		 "    %s:\n      version: %s\n      release: %s\n      suite: %s\n"
+		 "      snapshot: %s\n      packages:\n",
+		 arch_name(k->arch), k->version, k->release, k->debs[0].suite, k->debs[0].snapshot);
+	for (size_t d = 0; d < k->n_debs; d++)
+		lock_deb_print(out, "        - ", "          ", &k->debs[d]);
+	if (k->debug.name) {
+		buf_adds(out, "      debug:\n");
+		lock_deb_print(out, "        ", "        ", &k->debug);
+	}
 }
 
 void kernels_lock_print(struct kernels_lock *lock, struct buf *out)
 {
-	const char *last = NULL;
+	size_t i = 0, s = 0;
 
 	if (lock->n)
 		qsort(lock->items, lock->n, sizeof(*lock->items), compare_kernels);
+	if (lock->n_sources)
+		qsort(lock->sources, lock->n_sources, sizeof(*lock->sources), compare_sources);
 	buf_adds(out,
 		 "# Written by 'lab kernel pin'; what it follows is in kernels.yml.\nschema: 1\n");
-	buf_adds(out, lock->n ? "kernels:\n" : "kernels: {}\n");
-	for (size_t i = 0; i < lock->n; i++) {
-		const struct lock_kernel *k = &lock->items[i];
+	buf_adds(out, lock->n || lock->n_sources ? "kernels:\n" : "kernels: {}\n");
+	while (i < lock->n || s < lock->n_sources) {
+		const struct lock_source *source = s < lock->n_sources ? &lock->sources[s] : NULL;
+		const char *name = i < lock->n ? lock->items[i].name : source->name;
 
-		if (!last || !str_eq(last, k->name))
-			buf_addf(out, "  \"%s\":\n", k->name);
-		last = k->name;
+		if (source && compare_names(source->name, name) < 0)
+			name = source->name;
+		buf_addf(out, "  \"%s\":\n", name);
+		for (; i < lock->n && str_eq(lock->items[i].name, name); i++)
+			print_kernel(out, &lock->items[i]);
+		if (!source || !str_eq(source->name, name))
+			continue;
 		buf_addf(out,
-			 "    %s:\n      version: %s\n      release: %s\n      suite: %s\n"
-			 "      snapshot: %s\n      packages:\n",
-			 arch_name(k->arch), k->version, k->release, k->debs[0].suite,
-			 k->debs[0].snapshot);
-		for (size_t d = 0; d < k->n_debs; d++)
-			lock_deb_print(out, "        - ", "          ", &k->debs[d]);
-		if (k->debug.name) {
-			buf_adds(out, "      debug:\n");
-			lock_deb_print(out, "        ", "        ", &k->debug);
-		}
+			 "    source:\n      version: %s\n      suite: %s\n      snapshot: %s\n"
+			 "      package:\n",
+			 source->version, source->package.suite, source->package.snapshot);
+		lock_deb_print(out, "        ", "        ", &source->package);
+		s++;
 	}
 }

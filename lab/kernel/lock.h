@@ -37,7 +37,7 @@ struct kernels_lock {
  */
 int kernels_lock_parse(const char *name, const char *text, size_t len, struct kernels_lock *ret,
 		       struct err *err);
-/* Entries are put in order: by version, then architecture. */
+/* Entries are put in order: by version, then architecture, the source last. */
 void kernels_lock_print(struct kernels_lock *lock, struct buf *out);
 const struct lock_kernel *kernels_lock_find(const struct kernels_lock *lock, const char *name,
 					    enum arch arch);
@@ -45,6 +45,12 @@ const struct lock_kernel *kernels_lock_find(const struct kernels_lock *lock, con
  * Add the entry, or replace the one of the same name and architecture. Takes over what entry owns.
  */
 void kernels_lock_put(struct kernels_lock *lock, struct lock_kernel *entry);
+/* The source of a pin, or NULL. */
+const struct lock_source *kernels_lock_source(const struct kernels_lock *lock, const char *name);
+/* As kernels_lock_put(), for a source. */
+void kernels_lock_put_source(struct kernels_lock *lock, struct lock_source *entry);
+void lock_source_deinit(struct lock_source *s);
+DEFINE_CLEANUP(lock_source, lock_source_deinit)
 void lock_kernel_deinit(struct lock_kernel *k);
 DEFINE_CLEANUP(lock_kernel, lock_kernel_deinit)
 void kernels_lock_deinit(struct kernels_lock *lock);

@@ -7,17 +7,21 @@
 #include "jail/base/err.h"
 #include "jail/base/str.h"
 
+enum { PIN_MAX_URL = 2000 };
+
 /* Where a kernel's source is: a tarball with its digest, or a Debian package of a suite. */
 struct pin_source {
-	char *url, *sha256;
-	char *package, *suite;
+	char *url, *sha256;    /* its last part is the name of a file: letters, digits, ._+- */
+	char *package, *suite; /* or NULL */
 };
 struct pin {
 	char *name;
 	char *suite, *flavour;	  /* Debian's binary package; NULL: there is none, it is built */
-	char *series;		  /* "6.18": the version starts with these numbers */
+	char *series;		  /* "6.18": the version starts with these numbers: said, or the
+				     name, or of a tarball's name */
 	struct pin_source source; /* url or package is set when it can be built */
-	struct strv config;	  /* fragments that every build of it has ("guest", unless said) */
+	struct strv config;	  /* fragments that every build of it has, as words; empty: not said
+				     (flavour.h: then "guest") */
 	bool is_default;
 };
 struct pins {

@@ -49,6 +49,47 @@ static void test_round_trip(void **state)
 	assert_string_equal(printed.data, reprinted.data);
 }
 
+#define SOURCE(package)                                                \
+	"    source:\n      version: 6.1.176\n      suite: bookworm\n" \
+	"      snapshot: 20261121T000000Z\n" package
+#define SOURCE_PACKAGE(path)                                                               \
+	"      package:\n        name: linux-source-6.1\n        version: \"6.1.176-1\"\n" \
+	"        path: " path "\n        size: 12\n        sha256: \"" DIGEST "\"\n"
+
+/* A source stands beside the architectures, or alone; what is printed is in order. */
+static void test_source(void **state)
+{
+	static const char text[] =
+		KERNEL("6.1", "amd64", ENTRY("linux-image-x", "pool/x.deb", "12", DIGEST))
+			SOURCE(SOURCE_PACKAGE("pool/s.deb")) "  \"5.10\":\n" SOURCE(SOURCE_PACKAGE(
+				"pool/t.deb")) "  \"6.12\":\n" SOURCE(SOURCE_PACKAGE("pool/u.deb"));
+	auto_cleanup(kernels_lock) lock = {0}, again = {0};
+	auto_cleanup(buf) printed = {0}, reprinted = {0};
+	const struct lock_source *s;
+	struct err err = {0};
+
+	(void)state;
+	if (kernels_lock_parse("l", text, strlen(text), &lock, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(lock.n, 1);
+	assert_int_equal(lock.n_sources, 3);
+	s = kernels_lock_source(&lock, "6.1");
+	assert_non_null(s);
+	assert_string_equal(s->version, "6.1.176");
+	assert_string_equal(s->package.path, "pool/s.deb");
+	assert_string_equal(s->package.suite, "bookworm");
+	assert_null(kernels_lock_source(&lock, "6"));
+	kernels_lock_print(&lock, &printed);
+	assert_int_equal(kernels_lock_parse("l", printed.data, printed.len, &again, &err), 0);
+	assert_string_equal(again.sources[0].name, "5.10");
+	assert_string_equal(again.sources[2].name, "6.12");
+	kernels_lock_print(&again, &reprinted);
+	assert_string_equal(printed.data, reprinted.data);
+	assert_true(strstr(printed.data, "t.deb") < strstr(printed.data, "x.deb"));
+	assert_true(strstr(printed.data, "x.deb") < strstr(printed.data, "s.deb"));
+	assert_true(strstr(printed.data, "s.deb") < strstr(printed.data, "u.deb"));
+}
+
 /* Entries are sorted by version, not by text; a second put replaces the first. */
 static void test_put_and_order(void **state)
 {
@@ -114,6 +155,11 @@ static void test_refused(void **state)
 		{KERNEL("6.1", "amd64", ENTRY("n", "p.deb", "1", "abc")),
 		 "l:14:19: sha256 must be 64"},
 		{KERNEL("6.1", "amd64", ENTRY("n", "p.deb", "1", "X" DIGEST)), "sha256 must be 64"},
+		{"schema: 1\nkernels:\n  \"6.1\":\n" SOURCE(""), "l:5:7: package is missing"},
+		{"schema: 1\nkernels:\n  \"6.1\":\n" SOURCE(SOURCE_PACKAGE("/p.deb")),
+		 "l:11:15: path must be a path inside"},
+		{"schema: 1\nkernels:\n  \"6.1\":\n    source: {release: x}\n",
+		 "l:4:14: unknown key 'release'"},
 	};
 
 	(void)state;
@@ -190,19 +236,47 @@ static void test_packages_refused(void **state)
 static void test_pins(void **state)
 {
 	static const char text[] =
-		"\"6.1\": {debian: {suite: bookworm, flavour: cloud}, default: true}\n"
-		"new: {debian: {suite: b, flavour: rt, series: \"6.18\"}}\n";
+		"\"6.1\": {debian: {suite: bookworm, flavour: cloud}, default: true,\n"
+		"  source: {debian: linux-source-6.1}, config: [guest, debug]}\n"
+		"new: {debian: {suite: b, flavour: rt, series: \"6.18\"},\n"
+		"  source: {debian: l, suite: c}}\n"
+		"\"6.5\": {source: {url: \"https://e/v6.x/linux-6.5.tar.xz\", sha256: \"" DIGEST
+		"\"}, config: guest}\n"
+		"mine: {source: {url: \"file:///a/linux-6.7.3.tar.xz\", sha256: \"" DIGEST "\"}}\n"
+		"other: {source: {url: \"http://e/x.tar\", series: \"6.9\", sha256: \"" DIGEST
+		"\"}}\n";
 	auto_cleanup(pins) pins = {0};
+	const struct pin *p;
 	struct err err = {0};
 
 	(void)state;
-	assert_int_equal(pins_parse("k", text, strlen(text), &pins, &err), 0);
-	assert_int_equal(pins.n, 2);
-	assert_string_equal(pins.items[0].series, "6.1");
-	assert_true(pins.items[0].is_default);
-	assert_string_equal(pins_find(&pins, "new")->series, "6.18");
+	if (pins_parse("k", text, strlen(text), &pins, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(pins.n, 5);
+	p = &pins.items[0];
+	assert_string_equal(p->series, "6.1");
+	assert_true(p->is_default);
+	assert_string_equal(p->source.package, "linux-source-6.1");
+	assert_string_equal(p->source.suite, "bookworm");
+	assert_null(p->source.url);
+	assert_int_equal(p->config.n, 2);
+	p = pins_find(&pins, "new");
+	assert_string_equal(p->series, "6.18");
+	assert_string_equal(p->source.suite, "c");
+	assert_int_equal(p->config.n, 0);
+	p = pins_find(&pins, "6.5");
+	assert_string_equal(p->series, "6.5");
+	assert_string_equal(p->source.sha256, DIGEST);
+	assert_null(p->suite);
+	assert_null(p->flavour);
+	assert_int_equal(p->config.n, 1);
+	assert_string_equal(pins_find(&pins, "mine")->series, "6.7.3");
+	assert_string_equal(pins_find(&pins, "other")->series, "6.9");
 	assert_null(pins_find(&pins, "6.18"));
 }
+
+#define URL(url, rest) "\"6.1\": {source: {url: \"" url "\"" rest "}}\n"
+#define SHA ", sha256: \"" DIGEST "\""
 
 static void test_pins_refused(void **state)
 {
@@ -224,6 +298,38 @@ static void test_pins_refused(void **state)
 		{"new: {debian: {suite: b, flavour: c}}\n", "series must be a kernel version"},
 		{"\"6.1\": {debian: {suite: b, flavour: c}, default: yes}\n",
 		 "default must be true or false"},
+		{"6.1+guest: {debian: {suite: b, flavour: c}}\n",
+		 "k:1:1: '6.1+guest' cannot name a kernel"},
+		{"\"6.1\": {source: {}}\n",
+		 "k:1:17: {url: …, sha256: …} or {debian: linux-source-…} is missing"},
+		{"\"6.1\": {source: linux}\n", "k:1:17: source must be a map"},
+		{URL("https://e/a.tar", ""), "k:1:17: sha256 of the tarball is missing"},
+		{URL("https://e/a.tar", ", sha256: abc"), "k:1:50: sha256 must be 64"},
+		{URL("https://e/a.tar", ", sha256: X" DIGEST), "sha256 must be 64"},
+		{URL("ftp://e/a.tar", SHA), "k:1:23: url must be that of a file"},
+		{URL("e.tar", SHA), "url must be that of a file"},
+		{URL("https://e", SHA), "url must be that of a file"},
+		{URL("https://e/", SHA), "url must be that of a file"},
+		{URL("https://e/..", SHA), "url must be that of a file"},
+		{URL("https://e/a b", SHA), "url must be that of a file"},
+		{URL("file://a.tar", SHA), "url must be that of a file"},
+		{URL("https://e/a.tar", SHA ", debian: x"), "not both"},
+		{URL("https://e/a.tar", SHA ", suite: x"), "k:1:17: source is a tarball"},
+		{"\"6.1\": {source: {debian: x}}\n", "k:1:17: suite is missing"},
+		{"\"6.1\": {source: {debian: a/b, suite: x}}\n", "k:1:26: 'a/b' cannot be"},
+		{"\"6.1\": {source: {debian: a, suite: x, sha256: x}}\n", "not both"},
+		{"new: {source: {debian: a, suite: x}}\n", "series must be a kernel version"},
+		{"\"6.1\": {debian: {suite: b, flavour: c}, source: {debian: a, series: \"6\"}}\n",
+		 "series is said below debian"},
+		{"\"6.1\": {debian: {suite: b, flavour: c}, config: [guest]}\n",
+		 "k:1:49: config is for what is built"},
+		{"\"6.1\": {source: {debian: a, suite: x}, config: [guest, a b]}\n",
+		 "k:1:56: 'a b' cannot name a fragment"},
+		{"\"6.1\": {source: {debian: a, suite: x}, config: ./x.config}\n",
+		 "k:1:48: './x.config' cannot name a fragment"},
+		{"\"6.1\": {source: {debian: a, suite: x}, config: "
+		 "[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o]}\n",
+		 "at most 14 fragments"},
 	};
 
 	(void)state;
@@ -241,10 +347,10 @@ static void test_pins_refused(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),	 cmocka_unit_test(test_put_and_order),
-		cmocka_unit_test(test_refused),		 cmocka_unit_test(test_closure),
-		cmocka_unit_test(test_packages_refused), cmocka_unit_test(test_pins),
-		cmocka_unit_test(test_pins_refused),
+		cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_source),
+		cmocka_unit_test(test_put_and_order), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_closure),	      cmocka_unit_test(test_packages_refused),
+		cmocka_unit_test(test_pins),	      cmocka_unit_test(test_pins_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
