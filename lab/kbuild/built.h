@@ -9,7 +9,8 @@
  *		meta.json		 struct built, as JSON; written last
  *
  * A folder appears whole or not at all; a new one of the same name and architecture replaces those
- * with other keys. meta.json of an import is untrusted input.
+ * with other keys, but what is made of a local source and what is not stand side by side. meta.json
+ * of an import is untrusted input.
  */
 #ifndef LAB_BUILT_H
 #define LAB_BUILT_H
@@ -28,7 +29,7 @@ struct built {
 			      "/home/me/linux v6.5-3-gabc-dirty" */
 	bool local;
 	char *compiler;	     /* its first line */
-	char *build_id;	     /* hex of vmlinux's NT_GNU_BUILD_ID */
+	char *build_id;	     /* hex of vmlinux's NT_GNU_BUILD_ID; built_install() reads it itself */
 	char *source_prefix; /* what the source folder is called in the debug information */
 	char *source_dir;    /* where it was on this machine; NULL after an import */
 	unsigned int objects, seconds, jobs;
@@ -40,7 +41,7 @@ DEFINE_CLEANUP(built, built_deinit)
 /*
  * The kernel of that name; inputs NULL: whichever is there (a keyed one before a local one).
  * inputs given: only that one, or with or_local a local one. *info (may be NULL) is the caller's.
- * Returns 0 or -ENOENT.
+ * Returns 0 or -ENOENT. No file is read but meta.json.
  */
 int built_find(const char *name, enum arch arch, const char *inputs, bool or_local,
 	       struct kernel *ret, struct built *info, struct err *err);
@@ -49,13 +50,20 @@ typedef int (*built_fn)(void *data, const struct built *b, const char *dir, stru
 int built_each(built_fn fn, void *data, struct err *err);
 /*
  * Take over stage, a folder beside the others that holds image, config, lib/modules, vmlinux, gdb:
- * adds SHA256SUMS and meta.json, and renames. -EBADMSG: no bootable image for that architecture.
+ * adds SHA256SUMS and meta.json, and renames. stage is gone afterwards, whatever is returned.
+ * Links in it are refused, but for build and source, which modules_install leaves. -EBADMSG: no
+ * bootable image for that architecture.
  */
 int built_install(const struct built *b, const char *stage, struct kernel *ret, struct err *err);
-/* A new empty folder for built_install(), allocated. */
+/*
+ * A new empty folder for built_install(), allocated; NULL with err. Whoever gives up removes it;
+ * one that was left behind goes by `lab cache prune`.
+ */
 char *built_stage(const struct built *b, struct err *err);
+/* Hash all files again. Returns 0, -ENOENT, or -EBADMSG (err names the file). */
 int built_verify(const struct built *b, struct err *err);
-int built_remove(const char *name, enum arch arch, struct err *err); /* 1, 0: was not there */
+/* All of that name, local ones too. Returns 1, 0 (none was there) or a negative errno. */
+int built_remove(const char *name, enum arch arch, struct err *err);
 
 /*
  * One file (tar, zstd) with all of it; appears whole or not at all. Same kernel, same bytes.

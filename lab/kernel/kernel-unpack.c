@@ -151,7 +151,7 @@ int kernel_unpack_finish(const char *dir, enum arch arch, struct err *err)
 	int r;
 
 	if (!io_exists(image))
-		return err_set(err, EBADMSG, "the packages hold no kernel image");
+		return err_set(err, EBADMSG, "there is no kernel image");
 	r = kernel_image_probe_file(image, &found, err);
 	if (r == 0 && found.format == KERNEL_ZBOOT) {
 		r = unwrap_zboot(image, &found, err);
@@ -159,8 +159,7 @@ int kernel_unpack_finish(const char *dir, enum arch arch, struct err *err)
 			r = kernel_image_probe_file(image, &found, err);
 	}
 	if (r == 0 && found.arch != arch)
-		return err_set(err, EBADMSG, "the packages' kernel is for %s",
-			       arch_name(found.arch));
+		return err_set(err, EBADMSG, "the kernel is for %s", arch_name(found.arch));
 	return r;
 }
 
@@ -214,9 +213,16 @@ int kernel_sums(const char *dir, struct buf *out, struct err *err)
 	return 0;
 }
 
+/* A line's path; a damaged line has none. */
+static const char *sums_path(const char *line)
+{
+	return strlen(line) > 66 ? line + 66 : "SHA256SUMS";
+}
+
 int kernel_sums_compare(const char *dir, const char *then, const char *now, struct err *err)
 {
 	auto_cleanup(strv) a = {0}, b = {0};
+	const char *was, *is;
 	size_t i = 0;
 
 	strv_split(&a, then ? then : "", '\n');
@@ -225,6 +231,9 @@ int kernel_sums_compare(const char *dir, const char *then, const char *now, stru
 		i++;
 	if (i == a.n && i == b.n)
 		return 0;
-	return err_set(err, EBADMSG, "%s/%s: changed, missing or added since it was unpacked", dir,
-		       i < a.n ? a.items[i] + 66 : b.items[i] + 66);
+	was = i < a.n ? sums_path(a.items[i]) : NULL;
+	is = i < b.n ? sums_path(b.items[i]) : NULL;
+	/* they are sorted: of two different ones the first is missing from the other list */
+	return err_set(err, EBADMSG, "%s/%s: changed, missing or added", dir,
+		       !is || (was && strcmp(was, is) < 0) ? was : is);
 }

@@ -1,0 +1,205 @@
+#include "lab/kbuild/built-stage.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "jail/base/io.h"
+#include "lab/cache.h"
+#include "lab/debian/deb.h"
+#include "lab/kernel/elf.h"
+#include "lab/kernel/kernel-image.h"
+#include "lab/kernel/kernel-unpack.h"
+#include "lab/kernel/lock.h"
+
+enum { DEPTH_MAX = 32 };
+
+char *built_dir(const struct built *b, struct err *err)
+{
+	auto_free char *root = cache_dir("kernels", err), *name = NULL;
+
+	if (!root)
+		return NULL;
+	if (!lock_name_ok(b->name)) {
+		err_set(err, EINVAL,
+			"'%.80s' is no name for a kernel: letters, digits, '.', '_', '+' and '-', "
+			"at most 64",
+			b->name);
+		return NULL;
+	}
+	name = built_folder_name(b);
+	return path_join(root, name);
+}
+
+int built_not_fit(struct err *err)
+{
+	if (err)
+		err->code = EBADMSG;
+	return -EBADMSG;
+}
+
+/* A new empty folder beside dir, with a name that is none of a kernel; NULL with err. */
+static char *make_temporary(const char *dir, struct err *err)
+{
+	const char *slash = strrchr(dir, '/');
+	char *tmp = str_printf("%.*s/tmp-%s.XXXXXX", (int)(slash - dir), dir, slash + 1);
+
+	if (mkdtemp(tmp) && chmod(tmp, 0755) == 0)
+		return tmp;
+	err_errno(err, "create %s", tmp);
+	free(tmp);
+	return NULL;
+}
+
+char *built_stage(const struct built *b, struct err *err)
+{
+	auto_free char *dir = built_dir(b, err);
+
+	return dir ? make_temporary(dir, err) : NULL;
+}
+
+int built_discard(const char *dir, struct err *err)
+{
+	auto_free char *tmp = make_temporary(dir, err);
+
+	if (!tmp)
+		return err ? -err->code : -EIO;
+	/* a folder may be renamed onto an empty one; another process may have been first */
+	if (rename(dir, tmp) < 0 && errno != ENOENT) {
+		err_errno(err, "rename %s", dir);
+		rmdir(tmp);
+		return err ? -err->code : -EIO;
+	}
+	return io_remove_tree(AT_FDCWD, tmp, err);
+}
+
+/*
+ * Only files and folders below path. What modules_install leaves of the build folder (links) is
+ * removed. depth 3 is lib/modules/RELEASE.
+ */
+static int tidy(const char *path, int depth, struct err *err)
+{
+	auto_closedir DIR *d = opendir(path);
+	struct dirent *e;
+	struct stat st;
+	int r = 0;
+
+	if (!d)
+		return err_errno(err, "%s", path);
+	while (r == 0 && (e = readdir(d))) {
+		auto_free char *file = path_join(path, e->d_name);
+
+		if (str_eq(e->d_name, ".") || str_eq(e->d_name, ".."))
+			continue;
+		if (lstat(file, &st) < 0)
+			return err_errno(err, "%s", file);
+		if (S_ISLNK(st.st_mode) && depth == 3 &&
+		    (str_eq(e->d_name, "build") || str_eq(e->d_name, "source")))
+			r = unlink(file) < 0 ? err_errno(err, "remove %s", file) : 0;
+		else if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
+			r = tidy(file, depth + 1, err);
+		else if (!S_ISREG(st.st_mode) || !path_is_inside(e->d_name))
+			r = err_set(err, EBADMSG, "%s: not a file", file);
+	}
+	return r;
+}
+
+int built_stage_read(const char *stage, struct built_meta *m, struct buf *sums, struct err *err)
+{
+	auto_free char *image = path_join(stage, "image"), *vmlinux = path_join(stage, "vmlinux");
+	char sums_hex[65], image_hex[65], *build_id = NULL;
+	struct kernel_image found;
+	struct stat st;
+	int r = tidy(stage, 0, err);
+
+	if (r == 0)
+		r = kernel_unpack_finish(stage, m->built.arch, err);
+	if (r == 0)
+		r = kernel_image_probe_file(image, &found, err);
+	if (r == 0 && found.format == KERNEL_VMLINUX)
+		r = err_set(err, EBADMSG, "%s: a vmlinux, not an image that boots", image);
+	if (r == -ENOEXEC)
+		r = built_not_fit(err);
+	if (r == 0 && io_exists(vmlinux))
+		r = elf_build_id(vmlinux, &build_id, err);
+	if (r == -ENODATA)
+		r = 0; /* built without */
+	if (r == 0)
+		r = kernel_sums(stage, sums, err);
+	if (r == 0)
+		r = sha256_file(image, image_hex, err);
+	if (r == 0 && stat(image, &st) < 0)
+		r = err_errno(err, "%s", image);
+	if (r < 0) {
+		free(build_id);
+		return r;
+	}
+	sha256_bytes(sums->data, sums->len, sums_hex);
+	free(m->built.build_id);
+	free(m->image_sha256);
+	free(m->sums_sha256);
+	m->built.build_id = build_id;
+	m->image_sha256 = xstrdup(image_hex);
+	m->sums_sha256 = xstrdup(sums_hex);
+	m->image_size = st.st_size;
+	return 0;
+}
+
+/* Exchange is one step; a file system that cannot has a moment without either. */
+static int replace(const char *stage, const char *dir, struct err *err)
+{
+	if (rename(stage, dir) == 0)
+		return 0;
+	if (errno != EEXIST && errno != ENOTEMPTY)
+		return err_errno(err, "rename %s", stage);
+	if (renameat2(AT_FDCWD, stage, AT_FDCWD, dir, RENAME_EXCHANGE) == 0)
+		return io_remove_tree(AT_FDCWD, stage, err);
+	if (built_discard(dir, err) < 0)
+		return err ? -err->code : -EIO;
+	return rename(stage, dir) < 0 ? err_errno(err, "rename %s", stage) : 0;
+}
+
+struct siblings {
+	const struct built *new;
+	struct strv dirs;
+};
+
+static int add_other_key(void *data, const struct built *b, const char *dir, struct err *err)
+{
+	struct siblings *s = data;
+
+	(void)err;
+	if (!b->local && b->arch == s->new->arch &&str_eq(b->name, s->new->name) &&
+	    !str_eq(b->inputs, s->new->inputs))
+		strv_add(&s->dirs, dir);
+	return 0;
+}
+
+int built_stage_place(const char *stage, const struct built_meta *m, struct err *err)
+{
+	auto_free char *dir = built_dir(&m->built, err), *path = path_join(stage, "meta.json");
+	auto_free char *image = path_join(stage, "image");
+	const struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = m->built.built_at}};
+	struct siblings s = {.new = &m->built};
+	auto_cleanup(built_meta) again = {0};
+	auto_cleanup(buf) text = {0};
+	int r;
+
+	if (!dir)
+		return err ? -err->code : -EINVAL;
+	built_meta_print(m, false, &text);
+	if (built_meta_parse(path, text.data, text.len, &again, err) < 0)
+		return -EINVAL; /* what nobody could read again is not written */
+	if (utimensat(AT_FDCWD, image, times, 0) < 0)
+		return err_errno(err, "%s", image);
+	r = io_write_atomic(AT_FDCWD, path, text.data, text.len, 0644, err);
+	if (r == 0)
+		r = replace(stage, dir, err);
+	if (r == 0 && !m->built.local)
+		r = built_each(add_other_key, &s, err);
+	for (size_t i = 0; r == 0 && i < s.dirs.n; i++)
+		r = built_discard(s.dirs.items[i], err);
+	strv_deinit(&s.dirs);
+	return r;
+}

@@ -1,0 +1,28 @@
+/*
+ * built-stage.h - from a folder with a kernel's files to one of the store; for built*.c.
+ */
+#ifndef LAB_BUILT_STAGE_H
+#define LAB_BUILT_STAGE_H
+
+#include "lab/kbuild/built-meta.h"
+
+enum { BUILT_SUMS_MAX_BYTES = 16 << 20 };
+
+/* Where it is to be, allocated. NULL with err: no cache, or a name that is not fit for a folder. */
+char *built_dir(const struct built *b, struct err *err);
+/* meta.json of dir, which must be about that folder. */
+int built_read_meta(const char *dir, struct built_meta *ret, struct err *err);
+/* The error that is set becomes -EBADMSG, with its text. */
+int built_not_fit(struct err *err);
+/* Remove a folder, which is not there any more from the first moment on. */
+int built_discard(const char *dir, struct err *err);
+
+/*
+ * Fill in what stage's files say (digests, build id, size), after a check that they are a kernel
+ * for m->built.arch. sums: the text for SHA256SUMS. -EBADMSG.
+ */
+int built_stage_read(const char *stage, struct built_meta *m, struct buf *sums, struct err *err);
+/* Write meta.json, and rename stage to where it belongs; other keys of it go. */
+int built_stage_place(const char *stage, const struct built_meta *m, struct err *err);
+
+#endif
