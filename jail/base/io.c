@@ -172,13 +172,16 @@ bool io_exists(const char *path)
 
 int io_lock_file(const char *path, enum io_lock how, struct err *err)
 {
+	int flags =
+		(how == IO_LOCK_SHARED ? LOCK_SH : LOCK_EX) | (how == IO_LOCK_WAIT ? 0 : LOCK_NB);
+
 	for (;;) {
 		auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 		struct stat held, there;
 
 		if (fd < 0)
 			return err_errno(err, "lock %s", path);
-		while (flock(fd, LOCK_EX | (how == IO_LOCK_TRY ? LOCK_NB : 0)) < 0) {
+		while (flock(fd, flags) < 0) {
 			if (errno != EINTR)
 				return err_errno(err, "lock %s", path);
 		}

@@ -39,8 +39,13 @@ bool io_exists(const char *path);
  * A lock that excludes other processes, held until the descriptor is closed (flock(2)). Its holder
  * may remove the file: those who wait then lock the one that is made next.
  */
-enum io_lock { IO_LOCK_WAIT, IO_LOCK_TRY };
-/* Returns the descriptor, -EWOULDBLOCK when IO_LOCK_TRY finds it held, or another negative errno.
+enum io_lock {
+	IO_LOCK_WAIT,
+	IO_LOCK_TRY,	/* does not wait */
+	IO_LOCK_SHARED, /* does not wait; held together with others of this kind */
+};
+/* Returns the descriptor, -EWOULDBLOCK when one that does not wait finds it held, or another
+ * negative errno.
  */
 int io_lock_file(const char *path, enum io_lock how, struct err *err);
 

@@ -1,8 +1,13 @@
 /*
  * source.h - kernel sources: fetched, checked, unpacked; or a tree of the user's.
  *
- * Tarballs and packages are verified before they are unpacked, into cache_dir("sources")/HEX16,
- * which appears whole or not at all. Members that would leave the folder are refused (-EBADMSG).
+ * Tarballs and packages are verified before they are unpacked, into cache_dir("sources")/HEX16 (the
+ * start of their SHA-256), which appears whole or not at all. Members that would leave the folder
+ * are refused (-EBADMSG). Beside it:
+ *	HEX16.lock	held while it is made; shared by those who use it
+ *	HEX16.part	what was fetched so far
+ *	HEX16.tar	fetched and verified; goes when it is unpacked
+ *	HEX16.tmp	being unpacked
  */
 #ifndef LAB_SOURCE_H
 #define LAB_SOURCE_H
@@ -19,6 +24,7 @@ struct source {
 	char *describe; /* a tree under git: `git describe --tags --always --dirty`; else NULL */
 	bool local;	/* not what a pin names */
 	bool is_tree;	/* the user's own folder: nothing is ever written to it */
+	int hold;	/* > 0: a lock: dir is not removed before source_deinit() */
 };
 
 /* Where sources may come from. All may be NULL but one of the first three. */
@@ -41,8 +47,9 @@ char *source_id(const struct source_place *place, struct err *err);
 /*
  * Returns 0; -ENODATA (offline, or it cannot be fetched: the text says to use --source or
  * --mirror), -EBADMSG (checksum, truncated, a path that leaves the tree), -ENOENT, -EINVAL (no
- * kernel source; or a tree that was built in place, which kbuild refuses: "make mrproper" or
- * `lab run --kernel DIR`), -ENOSPC, -EINTR (cancelled; what was fetched is kept).
+ * kernel source; one of another version than the pin's; a tree that was built in place, which
+ * kbuild refuses: "make mrproper" or `lab run --kernel DIR`), -EFBIG (a tarball without end),
+ * -ENOSPC, -EINTR (cancelled; what was fetched is kept).
  */
 int source_open(const struct source_place *place, struct source *ret, struct err *err);
 void source_deinit(struct source *s);
