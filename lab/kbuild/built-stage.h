@@ -12,6 +12,8 @@ enum { BUILT_SUMS_MAX_BYTES = 16 << 20 };
 char *built_dir(const struct built *b, struct err *err);
 /* meta.json of dir, which must be about that folder. */
 int built_read_meta(const char *dir, struct built_meta *ret, struct err *err);
+/* Is this very one in the cache? 0, or -ENOENT: not, or its image is another one now. */
+int built_find_folder(const struct built *b, struct err *err);
 /* The error that is set becomes -EBADMSG, with its text. */
 int built_not_fit(struct err *err);
 /* Remove a folder, which is not there any more from the first moment on. */

@@ -218,6 +218,13 @@ static int find_folder(const struct built *key, struct kernel *ret, struct built
 	return take(dir, &m, ret, info, err);
 }
 
+int built_find_folder(const struct built *b, struct err *err)
+{
+	auto_cleanup(kernel) k = {0};
+
+	return find_folder(b, &k, NULL, err);
+}
+
 int built_find(const char *name, enum arch arch, const char *inputs, bool or_local,
 	       struct kernel *ret, struct built *info, struct err *err)
 {

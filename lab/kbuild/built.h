@@ -66,22 +66,27 @@ int built_verify(const struct built *b, struct err *err);
 int built_remove(const char *name, enum arch arch, struct err *err);
 
 /*
- * One file (tar, zstd) with all of it; appears whole or not at all. Same kernel, same bytes.
- * -EEXIST: file is there already.
+ * One file (tar, zstd) with all of it but source_dir; appears whole or not at all. Same kernel,
+ * same bytes. -EEXIST: file is there already; -EBADMSG: what is in the cache is damaged.
  */
 int built_export(const struct built *b, const char *file, struct err *err);
 /*
  * Check and take in. -EBADMSG: truncated, a checksum that differs, a path that leaves it, no
- * kernel. -EEXIST: another kernel with that name and key is there (the same one is fine).
+ * kernel. -EEXIST: another kernel with that name and key is there (the same one is fine). cancel
+ * (may be NULL): once it is not zero, -EINTR. The checksums show damage, not who made the file: a
+ * kernel of somebody's is run in a guest, and given to gdb, with the trust one has in them.
  */
-int built_import(const char *file, kernel_progress_fn progress, void *data, struct built *ret,
-		 struct err *err);
+int built_import(const char *file, kernel_progress_fn progress, void *data,
+		 const volatile int *cancel, struct built *ret, struct err *err);
 /*
- * Look in place (a folder or a URL) for NAME-ARCH-KEY.tar.zst and take it in; the key must be the
- * one asked for. Returns 0 or -ENOENT (not there).
+ * Look in place (a folder or an http, https or file URL) for NAME-ARCH-KEY.tar.zst and take it in;
+ * name, architecture and inputs must be those asked for. Returns 0, -ENOENT (no such file, or
+ * inputs NULL: a local source), -ENOTDIR (no such folder), or what built_import() and download()
+ * say; err names the file.
  */
 int built_fetch(const char *place, const char *name, enum arch arch, const char *inputs,
-		kernel_progress_fn progress, void *data, struct kernel *ret, struct err *err);
+		kernel_progress_fn progress, void *data, const volatile int *cancel,
+		struct kernel *ret, struct err *err);
 /* "NAME-ARCH-KEY.tar.zst", allocated. */
 char *built_file_name(const struct built *b);
 
