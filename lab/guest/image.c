@@ -145,19 +145,21 @@ static int gather(struct inputs *in, const struct strv *packages, struct err *er
 }
 
 /*
- * The modules of a pinned kernel are as fixed as its package; those of a folder that somebody
- * builds in are known by when it changed.
+ * Of a kernel only its modules are in the image. Those of a pin are as fixed as its package; those
+ * of a folder that somebody builds in are known by when they changed.
  */
 static void describe_kernel(const struct kernel *k, struct buf *out)
 {
+	auto_free char *missing = NULL;
 	struct stat st;
 
-	buf_addf(out, "kernel %s %s %s\n", arch_name(k->arch), k->sha256 ? k->sha256 : k->image,
-		 k->release ? k->release : "-");
+	buf_addf(out, "kernel %s %s\n", arch_name(k->arch), k->release ? k->release : "-");
 	if (!k->modules_dir)
 		buf_adds(out, "modules none\n");
 	else if (k->package)
 		buf_addf(out, "modules %s\n", k->package);
+	else if (modules_state(k->modules_dir, out, &missing, NULL) >= 0)
+		buf_addf(out, "modules %s\n", k->modules_dir);
 	else if (stat(k->modules_dir, &st) == 0)
 		buf_addf(out, "modules %s %lld.%09ld\n", k->modules_dir,
 			 (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);

@@ -5,10 +5,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "jail/base/io.h"
 #include "lab/kernel/elf.h"
 
-enum { DEPTH_MAX = 12, FILES_MAX = 20000 };
+enum { DEPTH_MAX = 12, FILES_MAX = 20000, ORDER_MAX = 4 << 20 };
 
 static char *module_name(const char *s, size_t n)
 {
@@ -67,7 +69,8 @@ void modinfo_deinit(struct modinfo *m)
 
 struct files {
 	struct strv names,
-		paths; /* paths relative to the modules' folder, as they are: "….ko.xz" */
+		paths; /* relative to the modules' folder, as they are: "kernel/fs/….ko.xz" */
+	bool in_tree;  /* a build tree: no "kernel/" before the names of files */
 };
 
 static void files_deinit(struct files *f)
@@ -108,6 +111,76 @@ static int list_files(int parent, const char *name, const char *prefix, int dept
 		}
 	}
 	return 0;
+}
+
+/*
+ * What a build tree's modules.order lists: 5.10 writes kernel/fs/x.ko (as it will be installed),
+ * 6.1 fs/x.ko, 6.12 fs/x.o.
+ */
+static int list_tree(const char *tree, struct files *to, struct err *err)
+{
+	auto_free char *order = path_join(tree, "modules.order");
+	auto_cleanup(strv) lines = {0};
+	auto_cleanup(buf) text = {0};
+	int r = io_read_file(AT_FDCWD, order, ORDER_MAX, &text, err);
+
+	if (r < 0)
+		return r;
+	strv_split(&lines, text.data ? text.data : "", '\n');
+	for (size_t i = 0; i < lines.n && to->names.n < FILES_MAX; i++) {
+		const char *line = lines.items[i], *dot = strrchr(line, '.');
+		const char *slash = strrchr(line, '/');
+
+		if (!dot || (!str_eq(dot, ".ko") && !str_eq(dot, ".o")) || !path_is_inside(line))
+			return err_set(err, EBADMSG, "%s:%zu: not the path of a module", order,
+				       i + 1);
+		strv_take(&to->paths, str_printf("%.*s.ko", (int)(dot - line), line));
+		slash = slash ? slash + 1 : line;
+		strv_take(&to->names, module_name(slash, dot - slash));
+	}
+	to->in_tree = true;
+	return 0;
+}
+
+static bool is_tree(const char *dir)
+{
+	auto_free char *config = path_join(dir, ".config");
+
+	return io_exists(config);
+}
+
+/* Where a listed module is, relative to dir. */
+static const char *place_of(const char *dir, const struct files *files, size_t i)
+{
+	const char *path = files->paths.items[i];
+	auto_free char *file = path_join(dir, path);
+
+	if (files->in_tree && str_starts(path, "kernel/") && !io_exists(file))
+		path += strlen("kernel/");
+	return path;
+}
+
+int modules_state(const char *dir, struct buf *out, char **missing, struct err *err)
+{
+	auto_cleanup(files) files = {0};
+	int there = 0, r;
+
+	if (!is_tree(dir))
+		return err_set(err, ENOENT, "%s is no build tree", dir);
+	r = list_tree(dir, &files, err);
+	for (size_t i = 0; r == 0 && i < files.names.n; i++) {
+		auto_free char *file = path_join(dir, place_of(dir, &files, i));
+		struct stat st;
+
+		if (stat(file, &st) == 0) {
+			there++;
+			buf_addf(out, "module %s %lld %lld.%09ld\n", file, (long long)st.st_size,
+				 (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+		} else if (!*missing) {
+			*missing = xstrdup(files.paths.items[i]);
+		}
+	}
+	return r < 0 ? r : there;
 }
 
 static int read_uncompressed(const char *path, struct buf *out, struct err *err)
@@ -180,18 +253,19 @@ static int add_module(struct modules *set, const char *dir, const struct files *
 	auto_cleanup(module) m = {0};
 	auto_free char *file = NULL;
 	ssize_t at = find_file(files, name);
-	const char *path;
+	const char *path, *slash;
 	int r;
 
 	if (at < 0 || find_loaded(set, name))
 		return 0;
 	if (depth > DEPTH_MAX)
 		return err_set(err, EBADMSG, "module %s: dependencies go round in circles", name);
-	path = files->paths.items[at];
+	path = place_of(dir, files, at);
+	slash = strrchr(path, '/');
 	file = path_join(dir, path);
 	m.name = xstrdup(name);
-	m.path = xstrndup(path,
-			  strstr(strrchr(path, '/') ? strrchr(path, '/') : path, ".ko") + 3 - path);
+	m.path = str_printf("%s%.*s", files->in_tree ? "kernel/" : "",
+			    (int)(strstr(slash ? slash : path, ".ko") + 3 - path), path);
 	r = read_uncompressed(file, &m.data, err);
 	if (r < 0)
 		return r;
@@ -212,7 +286,8 @@ int modules_load(const char *dir, const struct strv *names, struct modules *ret,
 {
 	auto_cleanup(files) files = {0};
 	auto_cleanup(modules) set = {0};
-	int r = list_files(AT_FDCWD, dir, "", 0, &files, err);
+	int r = is_tree(dir) ? list_tree(dir, &files, err)
+			     : list_files(AT_FDCWD, dir, "", 0, &files, err);
 
 	for (size_t i = 0; r == 0 && i < names->n; i++) {
 		auto_free char *name = module_name(names->items[i], strlen(names->items[i]));

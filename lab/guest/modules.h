@@ -38,13 +38,21 @@ struct modules {
 };
 
 /*
- * The modules of dir (…/lib/modules/RELEASE) with these names and what they need, in the order they
- * load. Names that are not there are left out: built in, or not of this kernel. A missing
+ * The modules of dir (…/lib/modules/RELEASE, or a build tree, which has a .config and lists them in
+ * modules.order; nothing else is looked at there) with these names and what they need, in the order
+ * they load. Names that are not there are left out: built in, or not of this kernel. A missing
  * dependency is taken as built in.
  */
 int modules_load(const char *dir, const struct strv *names, struct modules *ret, struct err *err);
 void modules_deinit(struct modules *m);
 DEFINE_CLEANUP(modules, modules_deinit)
+
+/*
+ * Which modules of a build tree there are: a line is added to out for each, which changes when the
+ * file does. Returns how many, or why modules.order could not be read. *missing, NULL before, is
+ * the first that is listed and not there, allocated.
+ */
+int modules_state(const char *dir, struct buf *out, char **missing, struct err *err);
 
 /* The text of modules.dep and modules.alias for these modules, as modprobe(8) reads them. */
 void modules_dep_text(const struct modules *m, struct buf *out);

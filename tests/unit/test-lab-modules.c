@@ -161,6 +161,54 @@ static void test_names(void **state)
 	assert_int_equal(set.n, 2);
 }
 
+/* The same modules as a build tree has them: listed, not below kernel/, some elsewhere. */
+static void test_tree(void **state)
+{
+	static const char *const orders[] = {
+		"fs/top.ko\nlib/mid-dle.ko\n",		     /* 6.1 */
+		"fs/top.o\nlib/mid-dle.o\n",		     /* 6.12 */
+		"kernel/fs/top.ko\nkernel/lib/mid-dle.ko\n", /* 5.10 */
+	};
+	char tree[] = "/tmp/test-modules-XXXXXX";
+	(void)state;
+	assert_non_null(mkdtemp(tree));
+	for (int i = 0; i < 3; i++) {
+		static const char *const paths[] = {"fs/top.ko", "lib/mid-dle.ko",
+						    "fs/unlisted.ko"};
+		auto_free char *path = path_join(tree, paths[i]);
+		auto_free char *parent = xstrndup(path, strrchr(path, '/') - path);
+		auto_cleanup(buf) module = {0};
+
+		make_module(&module, files[i].info, files[i].len);
+		assert_int_equal(io_mkdirs(parent, 0755, NULL), 0);
+		assert_int_equal(
+			io_write_atomic(AT_FDCWD, path, module.data, module.len, 0644, NULL), 0);
+	}
+	for (size_t i = 0; i < array_len(orders); i++) {
+		auto_free char *order = path_join(tree, "modules.order");
+		auto_free char *config = path_join(tree, ".config"), *missing = NULL;
+		auto_cleanup(strv) names = {0};
+		auto_cleanup(modules) set = {0};
+		auto_cleanup(buf) text = {0};
+
+		strv_split(&names, "top unlisted", ' ');
+		unlink(config);
+		assert_int_equal(modules_state(tree, &text, &missing, NULL), -ENOENT);
+		assert_int_equal(io_write_atomic(AT_FDCWD, config, "", 0, 0644, NULL), 0);
+		assert_int_equal(
+			io_write_atomic(AT_FDCWD, order, orders[i], strlen(orders[i]), 0644, NULL),
+			0);
+		assert_int_equal(modules_load(tree, &names, &set, NULL), 0);
+		assert_int_equal(set.n, 2);
+		assert_string_equal(set.items[0].path, "kernel/lib/mid-dle.ko");
+		assert_string_equal(set.items[1].path, "kernel/fs/top.ko");
+		assert_int_equal(modules_state(tree, &text, &missing, NULL), 2);
+		assert_null(missing);
+		assert_non_null(strstr(text.data, "/fs/top.ko "));
+	}
+	assert_int_equal(io_remove_tree(AT_FDCWD, tree, NULL), 0);
+}
+
 static void test_circle(void **state)
 {
 	auto_cleanup(strv) names = {0};
@@ -227,9 +275,10 @@ static void test_applets(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order),  cmocka_unit_test(test_names),
-		cmocka_unit_test(test_circle), cmocka_unit_test(test_no_folder),
-		cmocka_unit_test(test_broken), cmocka_unit_test(test_applets),
+		cmocka_unit_test(test_order),	  cmocka_unit_test(test_names),
+		cmocka_unit_test(test_tree),	  cmocka_unit_test(test_circle),
+		cmocka_unit_test(test_no_folder), cmocka_unit_test(test_broken),
+		cmocka_unit_test(test_applets),
 	};
 
 	return cmocka_run_group_tests(tests, make_tree, remove_tree);
