@@ -9,6 +9,7 @@
 #include "lab/debian/deb.h"
 #include "lab/kernel/kernel-image.h"
 #include "lab/kernel/kernel-store.h"
+#include "lab/kernel/kernel-tree.h"
 
 /* A name for folders of evidence, from the last part of a path. */
 static char *name_of(const char *path)
@@ -51,18 +52,63 @@ static void find_companions(struct kernel *k, const char *dir)
 	}
 	strv_addf(&configs, "%s/config", dir);
 	strv_addf(&configs, "%s/.config", dir);
-	if (!k->config)
-		k->config = first_that_is(&configs, S_IFREG);
+	k->config = first_that_is(&configs, S_IFREG);
 	k->modules_dir = first_that_is(&modules, S_IFDIR);
 }
 
-static int from_image(const char *path, const char *name, const char *config, enum arch arch,
-		      struct kernel *ret, struct err *err)
+/*
+ * Can its guest start the agent, and the agent reach the host? Nothing is said against a kernel
+ * whose configuration is not known.
+ */
+static int check_guest(const struct kernel *k, struct err *err)
+{
+	static const struct {
+		const char *option;
+		bool module; /* may be one: the image brings it */
+		unsigned int archs;
+	} needed[] = {
+		{"BLK_DEV_INITRD", false, ~0u},
+		{"BINFMT_ELF", false, ~0u},
+		{"DEVTMPFS", false, ~0u},
+		{"PROC_FS", false, ~0u},
+		{"SYSFS", false, ~0u},
+		{"SIGNALFD", false, ~0u},
+		{"VIRTIO_PCI", true, ~0u},
+		{"VIRTIO_CONSOLE", true, ~0u},
+		{"PCI_HOST_GENERIC", false, 1u << ARCH_ARM64},
+	};
+	auto_cleanup(buf) lacks = {0}, loose = {0};
+
+	for (size_t i = 0; i < array_len(needed); i++) {
+		const char *option = needed[i].option;
+		char set = needed[i].archs & 1u << k->arch ? kernel_config_option(k, option) : '?';
+
+		if (set == 'n' || (set == 'm' && !needed[i].module))
+			buf_addf(&lacks, " CONFIG_%s=y", option);
+		else if (set == 'm' && !k->modules_dir)
+			buf_addf(&loose, "%s%s", loose.len ? ", " : "", option);
+	}
+	if (lacks.len)
+		return err_set(err, EINVAL,
+			       "kernel %s: its configuration (%.150s) lacks what a guest needs:%s "
+			       "(kernel-config/guest.config has that and what scenarios use)",
+			       k->name, k->config, lacks.data);
+	if (loose.len)
+		return err_set(err, EINVAL,
+			       "kernel %s: built as modules, but no modules were found: %s. %s",
+			       k->name, loose.data,
+			       k->local ? "Run 'make modules' in its tree"
+					: "Put lib/modules/RELEASE beside the image, or give its "
+					  ".deb");
+	return 0;
+}
+
+static int from_image(const char *path, enum arch arch, struct kernel *ret, struct err *err)
 {
 	auto_cleanup(kernel) k = {.arch = arch};
 	struct kernel_image image;
 	char sha256[65], *slash;
-	auto_free char *dir = NULL;
+	auto_free char *dir = NULL, *tree = NULL;
 	int r = kernel_image_probe_file(path, &image, err);
 
 	if (r < 0)
@@ -80,33 +126,24 @@ static int from_image(const char *path, const char *name, const char *config, en
 	k.image = realpath(path, NULL);
 	if (!k.image)
 		return err_errno(err, "%s", path);
-	k.name = name_of(name);
+	tree = kernel_tree_of(k.image);
+	k.name = name_of(tree ? tree : path);
 	k.sha256 = xstrdup(sha256);
 	k.release = image.release[0] ? xstrdup(image.release) : NULL;
 	k.version = xstrdup(image.version[0] ? image.version : "0");
 	kver_parse(k.version, &k.kver, NULL);
-	k.config = config && io_exists(config) ? realpath(config, NULL) : NULL;
 	dir = xstrdup(k.image);
 	slash = strrchr(dir, '/');
 	*slash = '\0';
-	find_companions(&k, dir);
+	if (tree)
+		r = kernel_tree_describe(tree, &k, err);
+	else
+		find_companions(&k, dir);
+	if (r < 0)
+		return r;
 	*ret = k;
 	k = (struct kernel){0};
 	return 0;
-}
-
-static int from_tree(const char *path, enum arch arch, struct kernel *ret, struct err *err)
-{
-	auto_free char *image = path_join(path, arch == ARCH_ARM64 ? "arch/arm64/boot/Image"
-								   : "arch/x86/boot/bzImage");
-	auto_free char *config = path_join(path, ".config");
-	auto_free char *real = realpath(path, NULL);
-
-	if (!io_exists(image))
-		return err_set(err, ENOENT,
-			       "%s is a folder without %s: build the kernel there first", path,
-			       image + strlen(path) + !str_ends(path, "/"));
-	return from_image(image, real ? real : path, config, arch, ret, err);
 }
 
 /* The release a package's kernel has, from the name of its vmlinuz; -ECANCELED once it is found. */
@@ -207,13 +244,24 @@ static int from_deb(const char *path, enum arch arch, kernel_progress_fn progres
 int kernel_from_path(const char *path, enum arch arch, kernel_progress_fn progress, void *data,
 		     struct kernel *ret, struct err *err)
 {
+	auto_cleanup(kernel) k = {0};
+	auto_free char *image = NULL;
 	struct stat st;
+	int r = 0;
 
-	if (stat(path, &st) < 0)
-		return err_errno(err, "kernel %s", path);
+	if (stat(path, &st) < 0) /* EACCES too: the path is the user's */
+		return err_set(err, ENOENT, "kernel %s: %s", path, strerror(errno));
 	if (S_ISDIR(st.st_mode))
-		return from_tree(path, arch, ret, err);
-	if (str_ends(path, ".deb"))
-		return from_deb(path, arch, progress, data, ret, err);
-	return from_image(path, path, NULL, arch, ret, err);
+		r = kernel_tree_image(path, arch, &image, err);
+	if (r == 0 && !image && str_ends(path, ".deb"))
+		r = from_deb(path, arch, progress, data, &k, err);
+	else if (r == 0)
+		r = from_image(image ? image : path, arch, &k, err);
+	if (r == 0)
+		r = check_guest(&k, err);
+	if (r < 0)
+		return r;
+	*ret = k;
+	k = (struct kernel){0};
+	return 0;
 }

@@ -131,36 +131,12 @@ static const struct lock_kernel *locked(const struct kernels_lock *lock, const c
 	return k ? k : by_version(lock, spec, arch);
 }
 
-/* Can its guest reach the host? Nothing is said against one whose configuration is not known. */
-static int check_file(const struct kernel *k, struct err *err)
-{
-	static const char *const needed[] = {"BLK_DEV_INITRD", "VIRTIO_PCI", "VIRTIO_CONSOLE"};
-
-	for (size_t i = 0; i < array_len(needed); i++) {
-		char set = kernel_config_option(k, needed[i]);
-
-		if (set == 'n')
-			return err_set(err, EINVAL,
-				       "kernel %s: its configuration (%.150s) lacks %s, which a "
-				       "guest needs",
-				       k->name, k->config, needed[i]);
-		if (set == 'm' && !k->modules_dir)
-			return err_set(err, EINVAL,
-				       "kernel %s: its %s is a module, and no modules were found: "
-				       "put lib/modules/%s beside the image, or give its .deb",
-				       k->name, needed[i], k->release ? k->release : "RELEASE");
-	}
-	return 0;
-}
-
 static int from_file(const char *path, enum arch arch, kernel_progress_fn progress, void *data,
 		     struct kernel *ret, struct err *err)
 {
 	auto_cleanup(kernel) k = {0};
 	int r = kernel_from_path(path, arch, progress, data, &k, err);
 
-	if (r == 0)
-		r = check_file(&k, err);
 	if (r < 0)
 		return r;
 	k.path = xstrdup(path);

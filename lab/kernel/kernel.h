@@ -22,7 +22,8 @@ struct kernel {
 	char *image;	   /* bzImage (amd64) or Image (arm64), a path */
 	char *modules_dir; /* .../lib/modules/RELEASE: *.ko, *.ko.xz, .zst or .gz below kernel/,
 			      modules.builtin; no modules.dep in pins (read the modules' own
-			      .modinfo); NULL: none */
+			      .modinfo). Or a build tree, in which modules.order lists them:
+			      modules.h reads both. NULL: none */
 	char *config;	   /* path of its .config; NULL: not known */
 	char *sha256;	   /* of image, hex */
 	char *package;	   /* "linux-image-6.1.0-50-cloud-amd64 6.1.176-1", NULL for files */
