@@ -39,6 +39,9 @@ int cmd_load_scenarios(const char *name, char *const *paths, int n, const char *
 		       struct scenario_set *ret);
 /* A run on stdout: the table and what went wrong, fitted to the terminal; or JSON. */
 void cmd_print_record(const struct run_record *record, bool json);
+/* From now on signals that end a program set the flag that is returned, for functions that poll it.
+ */
+const volatile int *cmd_catch_signals(void);
 /* "lab: text" on stderr, made printable. Returns code. */
 int cmd_fail(int code, const struct err *err);
 
