@@ -13,11 +13,21 @@ extern char **environ;
 
 pid_t proc_spawn(char *const argv[], int in, int out, int errfd, struct err *err)
 {
+	return proc_spawn_how(argv, in, out, errfd, &(struct proc_how){0}, err);
+}
+
+pid_t proc_spawn_how(char *const argv[], int in, int out, int errfd, const struct proc_how *how,
+		     struct err *err)
+{
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
+	short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
 	sigset_t none, all;
 	pid_t pid = -1;
 	int r;
+
+	if (how->own_group)
+		flags |= POSIX_SPAWN_SETPGROUP; /* group 0, the default: its own */
 
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attr);
@@ -29,12 +39,15 @@ pid_t proc_spawn(char *const argv[], int in, int out, int errfd, struct err *err
 		posix_spawn_file_actions_adddup2(&actions, out, 1);
 	if (errfd >= 0)
 		posix_spawn_file_actions_adddup2(&actions, errfd, 2);
+	if (how->dir)
+		posix_spawn_file_actions_addchdir_np(&actions, how->dir);
 	sigemptyset(&none);
 	sigfillset(&all);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	r = posix_spawnp(&pid, argv[0], &actions, &attr, argv, environ);
+	posix_spawnattr_setflags(&attr, flags);
+	r = posix_spawnp(&pid, argv[0], &actions, &attr, argv,
+			 how->env ? (char **)how->env : environ);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attr);
 	if (r)

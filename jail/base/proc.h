@@ -4,6 +4,7 @@
 #ifndef BASE_PROC_H
 #define BASE_PROC_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "jail/base/err.h"
@@ -15,6 +16,15 @@
  * errno. The caller reaps it.
  */
 pid_t proc_spawn(char *const argv[], int in, int out, int errfd, struct err *err);
+
+/* As proc_spawn(), with more that is not this process's own. */
+struct proc_how {
+	char *const *env; /* NULL: inherited */
+	const char *dir;  /* its working folder; NULL: inherited */
+	bool own_group;	  /* leads a process group: kill(-pid) reaches all it starts */
+};
+pid_t proc_spawn_how(char *const argv[], int in, int out, int errfd, const struct proc_how *how,
+		     struct err *err);
 
 /*
  * Run argv to its end. Its stdout (at most 64 MiB) is appended to out unless out is NULL, its

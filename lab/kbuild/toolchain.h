@@ -1,6 +1,9 @@
 /*
  * toolchain.h - the compiler for an architecture, and what an old kernel needs to be told about a
  * new one.
+ *
+ * Every workaround is a row of one table, with its reason and source; the source itself is never
+ * changed. ccache is used when it is there, unless LAB_NO_CCACHE is set.
  */
 #ifndef LAB_TOOLCHAIN_H
 #define LAB_TOOLCHAIN_H
@@ -25,6 +28,8 @@ struct toolchain {
  */
 int toolchain_find(enum arch arch, bool llvm, const struct kver *kver, struct toolchain *ret,
 		   struct err *err);
+/* pahole, which only a configuration with BTF needs; -ENOENT names what to install. */
+int toolchain_check_pahole(struct err *err);
 void toolchain_deinit(struct toolchain *t);
 DEFINE_CLEANUP(toolchain, toolchain_deinit)
 
