@@ -1,10 +1,12 @@
 #include "jail/base/io.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 int io_read_fd(int fd, size_t max, struct buf *out, struct err *err)
@@ -27,6 +29,17 @@ int io_read_fd(int fd, size_t max, struct buf *out, struct err *err)
 		if (out->len - start > max)
 			return err_set(err, EFBIG, "larger than %zu bytes", max);
 	}
+}
+
+int io_open_beneath(int dirfd, const char *path, int flags, mode_t mode, bool links)
+{
+	struct open_how how = {
+		.flags = flags | O_CLOEXEC,
+		.mode = mode,
+		.resolve = RESOLVE_BENEATH | (links ? RESOLVE_NO_MAGICLINKS : RESOLVE_NO_SYMLINKS),
+	};
+
+	return (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
 }
 
 int io_read_file(int dirfd, const char *path, size_t max, struct buf *out, struct err *err)

@@ -13,6 +13,11 @@
 
 /* Append a whole file of at most max bytes (larger: -EFBIG) to out. dirfd may be AT_FDCWD. */
 int io_read_file(int dirfd, const char *path, size_t max, struct buf *out, struct err *err);
+/*
+ * Open path below dirfd and never outside of it, whatever links are in it (openat2(2)); links:
+ * those that stay below may be followed, else none is. Returns the descriptor, -1 with errno.
+ */
+int io_open_beneath(int dirfd, const char *path, int flags, mode_t mode, bool links);
 /* Read fd to its end, at most max bytes (more: -EFBIG), retrying EINTR. */
 int io_read_fd(int fd, size_t max, struct buf *out, struct err *err);
 

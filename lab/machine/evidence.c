@@ -2,10 +2,8 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "jail/base/io.h"
 #include "lab/machine/job.h"
@@ -117,18 +115,6 @@ void evidence_count(struct evidence *e, enum evidence_stream which, uint64_t see
 	count->seen = seen;
 }
 
-/* One step below dirfd, never outside of it. */
-static int open_beneath(int dirfd, const char *path, int flags)
-{
-	struct open_how how = {
-		.flags = flags | O_CLOEXEC,
-		.mode = flags & O_CREAT ? 0644 : 0,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
-	};
-
-	return (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
-}
-
 /* The folders above path's last part. */
 static int make_parents(int dirfd, const char *path)
 {
@@ -154,7 +140,7 @@ static int create_file(struct evidence *e, const char *path)
 	r = make_parents(dir, path);
 	if (r < 0)
 		return r;
-	e->file = open_beneath(dir, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
+	e->file = io_open_beneath(dir, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644, false);
 	return e->file < 0 ? -errno : 0;
 }
 

@@ -2,10 +2,8 @@
 
 #include <fcntl.h>
 #include <fnmatch.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "jail/base/io.h"
 #include "jail/base/yaml.h"
@@ -58,17 +56,6 @@ static char *scenario_name(const struct root *root, const char *path)
 
 /* --- one file --- */
 
-/* Open a regular file below dirfd; no link in its path may lead out. */
-static int open_beneath(int dirfd, const char *path)
-{
-	struct open_how how = {
-		.flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
-	};
-
-	return (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
-}
-
 static void check_files(struct loader *l, const struct scenario *s)
 {
 	const char *slash = strrchr(s->path, '/');
@@ -77,7 +64,8 @@ static void check_files(struct loader *l, const struct scenario *s)
 
 	for (size_t i = 0; i < s->files.n; i++) {
 		const char *file = s->files.items[i];
-		auto_close int fd = open_beneath(dirfd, file);
+		auto_close int fd =
+			io_open_beneath(dirfd, file, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, true);
 		auto_free char *text = NULL;
 		struct stat st;
 		const char *why = NULL;
