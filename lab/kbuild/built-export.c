@@ -17,10 +17,9 @@ struct exporting {
 
 static int write_error(const struct exporting *x, struct err *err)
 {
-	const char *text = archive_error_string(x->to);
+	int code = archive_errno(x->to) > 0 ? archive_errno(x->to) : EIO;
 
-	return err_set(err, archive_errno(x->to) > 0 ? archive_errno(x->to) : EIO, "write %s: %s",
-		       x->file, text ? text : "failed");
+	return err_set(err, code, "write %s: %s", x->file, strerror(code));
 }
 
 /* The head of a member: always the same owner, mode and time. */

@@ -48,6 +48,11 @@ static int damaged(const struct importing *im, struct err *err)
 		       text ? text : "damaged");
 }
 
+static int interrupted(const struct importing *im, struct err *err)
+{
+	return err_set(err, EINTR, "%s: interrupted, nothing of it was taken in", im->shown);
+}
+
 /* The path of the next member, a plain file's; NULL at the end. */
 static int next_member(struct importing *im, const char **path, struct err *err)
 {
@@ -62,11 +67,11 @@ static int next_member(struct importing *im, const char **path, struct err *err)
 		return damaged(im, err);
 	*path = archive_entry_pathname(entry);
 	str_printable(&shown, *path ? *path : "?", *path ? strlen(*path) : 1, 80, false);
+	if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry))
+		return err_set(err, EBADMSG, "%s: %s is not a plain file", im->shown, shown.data);
 	if (!*path || !path_is_inside(*path))
 		return err_set(err, EBADMSG, "%s: the path of a member leaves it (%s)", im->shown,
 			       shown.data);
-	if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry))
-		return err_set(err, EBADMSG, "%s: %s is not a plain file", im->shown, shown.data);
 	if (++im->members > MAX_MEMBERS)
 		return err_set(err, EBADMSG, "%s: more than %d files", im->shown, MAX_MEMBERS);
 	return 0;
@@ -80,7 +85,7 @@ static ssize_t read_member(struct importing *im, void *to, struct err *err)
 	if (n < 0)
 		return damaged(im, err);
 	if (im->cancel && *im->cancel)
-		return err_set(err, EINTR, "%s: interrupted", im->shown);
+		return interrupted(im, err);
 	im->bytes += n;
 	if (im->bytes > MAX_BYTES)
 		return err_set(err, EBADMSG, "%s: unpacks to more than %d GiB", im->shown,
@@ -239,6 +244,8 @@ static int unpack(struct importing *im, struct err *err)
 		return r;
 	sums = path_join(im->stage, "SHA256SUMS");
 	r = io_write_atomic(AT_FDCWD, sums, im->sums.data, im->sums.len, 0644, err);
+	if (r == 0 && im->cancel && *im->cancel)
+		r = interrupted(im, err);
 	return r < 0 ? r : built_stage_place(im->stage, &im->meta, err);
 }
 
