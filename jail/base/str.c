@@ -272,6 +272,15 @@ int str_to_ms(const char *s, int64_t *ret_ms)
 	return -EINVAL;
 }
 
+char *str_duration(unsigned int seconds)
+{
+	if (seconds < 60)
+		return str_printf("%u s", seconds);
+	if (seconds < 3600)
+		return str_printf("%u min %u s", seconds / 60, seconds % 60);
+	return str_printf("%u h %u min", seconds / 3600, seconds / 60 % 60);
+}
+
 int str_to_bytes(const char *s, uint64_t *ret)
 {
 	static const char units[] = "KMGT";

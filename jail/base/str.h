@@ -65,6 +65,8 @@ static inline bool str_eq(const char *a, const char *b)
 int str_to_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
 /* "500ms", "30s", "2m", "1h" or plain seconds, at most a week. Returns 0 or -EINVAL. */
 int str_to_ms(const char *s, int64_t *ret_ms);
+/* "45 s", "4 min 25 s", "1 h 2 min"; allocated. */
+char *str_duration(unsigned int seconds);
 /* "64K", "10M", "2G" (powers of 1024) or bytes. Returns 0 or -EINVAL. */
 int str_to_bytes(const char *s, uint64_t *ret);
 

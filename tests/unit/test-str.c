@@ -292,15 +292,34 @@ static void ends_of_strings(void **state)
 	assert_null(xstrdup(NULL));
 }
 
+static void test_duration(void **state)
+{
+	static const struct {
+		unsigned int seconds;
+		const char *text;
+	} cases[] = {
+		{0, "0 s"},	     {59, "59 s"},	    {60, "1 min 0 s"},
+		{265, "4 min 25 s"}, {3599, "59 min 59 s"}, {3600, "1 h 0 min"},
+		{3725, "1 h 2 min"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < array_len(cases); i++) {
+		auto_free char *text = str_duration(cases[i].seconds);
+
+		assert_string_equal(text, cases[i].text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(buffer_grows),	   cmocka_unit_test(list_is_an_argv),
-		cmocka_unit_test(list_splits),	   cmocka_unit_test(numbers),
-		cmocka_unit_test(times),	   cmocka_unit_test(sizes),
-		cmocka_unit_test(suggestions),	   cmocka_unit_test(untrusted_text),
-		cmocka_unit_test(paths_inside),	   cmocka_unit_test(paths_join),
-		cmocka_unit_test(ends_of_strings),
+		cmocka_unit_test(test_duration),   cmocka_unit_test(buffer_grows),
+		cmocka_unit_test(list_is_an_argv), cmocka_unit_test(list_splits),
+		cmocka_unit_test(numbers),	   cmocka_unit_test(times),
+		cmocka_unit_test(sizes),	   cmocka_unit_test(suggestions),
+		cmocka_unit_test(untrusted_text),  cmocka_unit_test(paths_inside),
+		cmocka_unit_test(paths_join),	   cmocka_unit_test(ends_of_strings),
 	};
 
 	return cmocka_run_group_tests_name("str", tests, NULL, NULL);
