@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { CELL_WIDTH = 13 };
+enum { CELL_WIDTH = 13 }; /* at least */
 
 static const struct {
 	const char *word, *past, *colour;
@@ -85,14 +85,15 @@ static void pad(struct buf *out, size_t shown, size_t width)
 	buf_addf(out, "%*s", shown < width ? (int)(width - shown) : 1, "");
 }
 
-static void table_cell(struct buf *out, const struct summary *s, bool last, bool colour)
+static void table_cell(struct buf *out, const struct summary *s, size_t width, bool last,
+		       bool colour)
 {
 	auto_cleanup(buf) rest = {0};
 
 	if (!s->worst) {
 		buf_adds(out, "-");
 		if (!last)
-			pad(out, 1, CELL_WIDTH);
+			pad(out, 1, width);
 		return;
 	}
 	if (s->n > 1)
@@ -102,7 +103,7 @@ static void table_cell(struct buf *out, const struct summary *s, bool last, bool
 	report_verdict(out, s->worst->verdict, colour);
 	buf_adds(out, rest.data ? rest.data : "");
 	if (!last)
-		pad(out, strlen(words[s->worst->verdict].word) + rest.len, CELL_WIDTH);
+		pad(out, strlen(words[s->worst->verdict].word) + rest.len, width);
 }
 
 /* The distinct columns (first result of each) or scenario names, in order of appearance. */
@@ -134,7 +135,7 @@ static size_t distinct_scenarios(const struct run_record *r, const char **ret)
 
 static void table_block(struct buf *out, const struct run_record *r, const char **scenarios,
 			size_t n_scenarios, const struct result **columns, size_t n_columns,
-			size_t name_width, bool colour)
+			size_t name_width, size_t width, bool colour)
 {
 	buf_adds(out, "  scenario");
 	pad(out, strlen("scenario"), name_width);
@@ -144,7 +145,7 @@ static void table_block(struct buf *out, const struct run_record *r, const char 
 
 		buf_adds(out, title);
 		if (c + 1 < n_columns)
-			pad(out, strlen(title), CELL_WIDTH);
+			pad(out, strlen(title), width);
 	}
 	buf_adds(out, "\n");
 	for (size_t i = 0; i < n_scenarios; i++) {
@@ -153,7 +154,7 @@ static void table_block(struct buf *out, const struct run_record *r, const char 
 		for (size_t c = 0; c < n_columns; c++) {
 			struct summary s = summarize(r, scenarios[i], columns[c]);
 
-			table_cell(out, &s, c + 1 == n_columns, colour);
+			table_cell(out, &s, width, c + 1 == n_columns, colour);
 		}
 		buf_adds(out, "\n");
 	}
@@ -166,18 +167,42 @@ static void table(struct buf *out, const struct run_record *r, const struct repo
 	auto_free const char **scenarios = xcalloc(r->n, sizeof(*scenarios));
 	size_t n_columns = distinct_columns(r, columns),
 	       n_scenarios = distinct_scenarios(r, scenarios);
-	size_t name_width = strlen("scenario") + 2, fit;
+	size_t name_width = strlen("scenario") + 2, width = CELL_WIDTH, fit;
 
 	for (size_t i = 0; i < n_scenarios; i++)
 		if (strlen(scenarios[i]) + 2 > name_width)
 			name_width = strlen(scenarios[i]) + 2;
-	fit = style->width > name_width + CELL_WIDTH ? (style->width - name_width) / CELL_WIDTH : 1;
+	for (size_t c = 0; c < n_columns; c++) {
+		size_t title = strlen(columns[c]->kernel) + 1 + strlen(arch_name(columns[c]->arch));
+
+		if (title + 2 > width)
+			width = title + 2;
+	}
+	fit = style->width > name_width + width ? (style->width - name_width) / width : 1;
 	for (size_t c = 0; c < n_columns; c += fit)
 		table_block(out, r, scenarios, n_scenarios, columns + c,
-			    n_columns - c < fit ? n_columns - c : fit, name_width, style->colour);
+			    n_columns - c < fit ? n_columns - c : fit, name_width, width,
+			    style->colour);
 }
 
 /* --- what is above and below it --- */
+
+/* What the run's record says of the kernel of a result, or NULL. */
+static const char *kernel_text(const struct run_record *r, const struct result *x, const char *key)
+{
+	json_t *kernel;
+	size_t i;
+
+	json_array_foreach(json_object_get(r->json, "kernels"), i, kernel)
+	{
+		const char *name = json_string_value(json_object_get(kernel, "name"));
+		const char *arch = json_string_value(json_object_get(kernel, "arch"));
+
+		if (name && arch && str_eq(name, x->kernel) && str_eq(arch, arch_name(x->arch)))
+			return json_string_value(json_object_get(kernel, key));
+	}
+	return NULL;
+}
 
 /* The kernels of one architecture and its accelerator: "amd64  5.10.223, 6.1.176    KVM". */
 static void header_arch(struct buf *out, const struct result **columns, size_t n, enum arch arch)
@@ -199,6 +224,22 @@ static void header_arch(struct buf *out, const struct result **columns, size_t n
 		buf_addf(out, "%s%s\n", *accelerator ? "    " : "", accelerator);
 }
 
+/* Of the kernels that were built: of what. */
+static void header_origins(struct buf *out, const struct run_record *r,
+			   const struct result **columns, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const char *origin = kernel_text(r, columns[i], "origin");
+
+		if (!origin)
+			continue;
+		buf_addf(out, "%s %s: %s, ", columns[i]->kernel, arch_name(columns[i]->arch),
+			 columns[i]->version);
+		str_printable(out, origin, strlen(origin), 300, false);
+		buf_adds(out, "\n");
+	}
+}
+
 static void header(struct buf *out, const struct run_record *r)
 {
 	auto_free const struct result **columns = xcalloc(r->n, sizeof(*columns));
@@ -206,6 +247,7 @@ static void header(struct buf *out, const struct run_record *r)
 
 	for (int a = 0; a < ARCH_COUNT; a++)
 		header_arch(out, columns, n, a);
+	header_origins(out, r, columns, n);
 	buf_adds(out, "\n");
 }
 
@@ -214,21 +256,12 @@ static bool unsuccessful(const struct result *x)
 	return x->verdict != VERDICT_PASS && x->verdict != VERDICT_SKIP;
 }
 
-/* What --kernel was: a pin's name, or the path that the run's record keeps for a file. */
+/* What --kernel was: a kernel's name, or the path that the run's record keeps for a file. */
 static const char *kernel_argument(const struct run_record *r, const struct result *x)
 {
-	const char *name, *path;
-	json_t *kernel;
-	size_t i;
+	const char *path = kernel_text(r, x, "path");
 
-	json_array_foreach(json_object_get(r->json, "kernels"), i, kernel)
-	{
-		name = json_string_value(json_object_get(kernel, "name"));
-		path = json_string_value(json_object_get(kernel, "path"));
-		if (name && path && str_eq(name, x->kernel))
-			return path;
-	}
-	return x->kernel;
+	return path ? path : x->kernel;
 }
 
 static void failure(struct buf *out, const struct run_record *r, const struct result *x,

@@ -100,11 +100,13 @@ static json_t *kernels_json(const struct plan *plan)
 		if (k == last)
 			continue;
 		last = k;
-		json_array_append_new(list,
-				      json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s?, s:s?}", "name",
-						k->name, "version", k->version, "arch",
-						arch_name(k->arch), "release", k->release, "sha256",
-						k->sha256, "package", k->package, "path", k->path));
+		json_array_append_new(
+			list, json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:s?, "
+					"s:s?, s:b}",
+					"name", k->name, "version", k->version, "arch",
+					arch_name(k->arch), "release", k->release, "sha256",
+					k->sha256, "package", k->package, "path", k->path, "origin",
+					k->origin, "build_id", k->build_id, "local", k->local));
 	}
 	return list;
 }

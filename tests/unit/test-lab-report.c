@@ -76,6 +76,36 @@ static void test_text(void **state)
 	assert_string_equal(out.data, want);
 }
 
+/* A kernel that was built says of what, has a name that --kernel takes, and columns fit it. */
+static void test_built_kernels(void **state)
+{
+	static const char want[] =
+		"amd64  6.1.7, 6.1+debug+kasan.7    TCG (no /dev/kvm)\n"
+		"6.1+debug+kasan amd64: 6.1+debug+kasan.7, linux-source-6.1 6.1.176-1?[m, gcc 12\n"
+		"\n"
+		"  scenario  6.1 amd64              6.1+debug+kasan amd64\n"
+		"  a         pass 1.0s              FAIL 2.0s\n"
+		"\n"
+		"FAIL a on 6.1+debug+kasan amd64: no reason was kept\n"
+		"     lab-results/x/6.1+debug+kasan-amd64/a/\n"
+		"     again: lab run --kernel 6.1+debug+kasan --arch amd64 scenarios/a.yml\n"
+		"\n"
+		"1 passed, 1 failed    lab-results/x/\n";
+	auto_cleanup(run_record)
+		r = {.dir = xstrdup("lab-results/x"), .results = xcalloc(2, sizeof(*r.results))};
+	auto_cleanup(buf) out = {0};
+
+	(void)state;
+	r.json = json_pack("{s:[{s:s, s:s, s:n}, {s:s, s:s, s:s}, {s:s, s:s, s:s}]}", "kernels",
+			   "name", "6.1", "arch", "amd64", "origin", "name", "6.1+debug+kasan",
+			   "arch", "arm64", "origin", "another", "name", "6.1+debug+kasan", "arch",
+			   "amd64", "origin", "linux-source-6.1 6.1.176-1\033[m, gcc 12");
+	r.results[r.n++] = make("a", "6.1", ARCH_AMD64, VERDICT_PASS, 1000);
+	r.results[r.n++] = make("a", "6.1+debug+kasan", ARCH_AMD64, VERDICT_FAIL, 2000);
+	report_text(&out, &r, &(struct report_style){.width = 110});
+	assert_string_equal(out.data, want);
+}
+
 static void test_narrow_terminal_cuts_the_table(void **state)
 {
 	auto_cleanup(run_record) r = sample();
@@ -213,6 +243,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_built_kernels),
 		cmocka_unit_test(test_narrow_terminal_cuts_the_table),
 		cmocka_unit_test(test_exit_codes),
 		cmocka_unit_test(test_result_survives_json),
