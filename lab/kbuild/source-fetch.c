@@ -75,8 +75,6 @@ static int fetch_url(const struct source_place *place, const char *url, const ch
 	if (place->offline && !str_starts(url, "file:"))
 		return err_set(err, ENODATA, "%s: not asked, offline", url);
 	do {
-		if (resumed && sha256_file(part, got, NULL) == 0 && str_eq(got, sha256))
-			return 0; /* all but renamed */
 		r = download(&d, err);
 		if (r == 0)
 			r = sha256_file(part, got, err);
@@ -135,22 +133,29 @@ static int fetch(const struct source_place *place, const char *part, struct buf 
 	return r;
 }
 
+/* Hashed each time: it may have been damaged since it was fetched. */
+static bool is_right(const struct source_place *place, const char *path)
+{
+	char got[65];
+
+	return io_exists(path) && sha256_file(path, got, NULL) == 0 &&
+	       str_eq(got, source_digest(place));
+}
+
 int source_fetch(const struct source_place *place, const char *stem, char **ret, struct err *err)
 {
 	auto_free char *part = str_printf("%s.part", stem), *whole = str_printf("%s.tar", stem);
 	auto_free char *name = source_base_name(place);
 	auto_cleanup(buf) tried = {0};
 	struct err why = {0};
-	char got[65];
-	int r;
+	int r = 0;
 
-	/* hashed again: it may have been damaged since */
-	if (io_exists(whole) && sha256_file(whole, got, NULL) == 0 &&
-	    str_eq(got, source_digest(place))) {
+	if (is_right(place, whole)) {
 		*ret = take_ptr(whole);
 		return 0;
 	}
-	r = fetch(place, part, &tried, err);
+	if (!is_right(place, part))
+		r = fetch(place, part, &tried, err);
 	if (r == 0 && rename(part, whole) < 0)
 		return err_errno(err, "rename %s", part);
 	if (r == 0)

@@ -349,6 +349,7 @@ int source_unpack_stream(const struct source_stream *stream, const struct source
 	u->root = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (u->root < 0)
 		r = err_errno(err, "%s", dir);
+	show(u, false);
 	if (r == 0)
 		r = unpack(u, err);
 	if (r == 0)

@@ -154,7 +154,7 @@ static int unpack(const struct source_place *place, const char *file, const char
 static int provide(const struct source_place *place, const char *root, const char *dir,
 		   struct err *err)
 {
-	auto_free char *file = NULL, *name = NULL;
+	auto_free char *file = NULL, *name = NULL, *part = str_printf("%s.part", dir);
 	const char *slash = place->path ? strrchr(place->path, '/') : NULL;
 	int r = 0;
 
@@ -167,6 +167,8 @@ static int provide(const struct source_place *place, const char *root, const cha
 	}
 	if (r == 0)
 		r = unpack(place, file, name, root, dir, err);
+	if (r == 0 && !place->path)
+		unlink(part);
 	if (file && !place->path && str_starts(file, dir) &&
 	    (r == 0 || r == -EBADMSG || r == -EINVAL || r == -EFBIG))
 		unlink(file);
