@@ -85,9 +85,9 @@ bool built_is_folder_name(const char *name)
 
 /* ---- what each text must be ---- */
 
-static bool is_name(const char *s)
+bool built_name_ok(const char *name)
 {
-	return lock_name_ok(s);
+	return lock_name_ok(name) && !str_starts(name, "tmp-");
 }
 
 static bool is_digest(const char *s)
@@ -130,9 +130,9 @@ static const struct field {
 	bool optional;
 } fields[] = {
 #define BUILT(member) offsetof(struct built_meta, built.member)
-	{"name", is_name, "a kernel's name", BUILT(name), false},
+	{"name", built_name_ok, "a kernel's name", BUILT(name), false},
 	{"version", is_version, "a version", BUILT(version), false},
-	{"release", is_name, "a release", BUILT(release), false},
+	{"release", lock_name_ok, "a release", BUILT(release), false},
 	{"inputs", is_digest, "64 hexadecimal digits", BUILT(inputs), true},
 	{"source", is_text, "plain text", BUILT(source), false},
 	{"source_what", is_text, "plain text", BUILT(source_what), false},

@@ -25,6 +25,8 @@ void built_meta_print(const struct built_meta *m, bool to_share, struct buf *out
 void built_meta_deinit(struct built_meta *m);
 DEFINE_CLEANUP(built_meta, built_meta_deinit)
 
+/* Fit for a folder that is not taken for a temporary one? */
+bool built_name_ok(const char *name);
 /* The name of its folder: "6.5-amd64-0123456789abcdef", "mine-arm64-local"; allocated. */
 char *built_folder_name(const struct built *b);
 /* Has name the form of such a folder? */

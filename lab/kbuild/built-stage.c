@@ -21,10 +21,10 @@ char *built_dir(const struct built *b, struct err *err)
 
 	if (!root)
 		return NULL;
-	if (!lock_name_ok(b->name)) {
+	if (!built_name_ok(b->name)) {
 		err_set(err, EINVAL,
 			"'%.80s' is no name for a kernel: letters, digits, '.', '_', '+' and '-', "
-			"at most 64",
+			"at most 64, and not tmp-...",
 			b->name);
 		return NULL;
 	}

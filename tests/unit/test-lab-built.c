@@ -64,6 +64,7 @@ static void test_meta_bad(void **state)
 		{"\"6.1+debug+kasan\"", "\"../etc\"", "name must be a kernel's name"},
 		{"\"6.1+debug+kasan\"", "\"a/b\"", "name must be a kernel's name"},
 		{"\"6.1+debug+kasan\"", "\"\"", "name must be a kernel's name"},
+		{"\"6.1+debug+kasan\"", "\"tmp-x\"", "name must be a kernel's name"},
 		{"\"6.1+debug+kasan\"", "[]", "name"},
 		{"\"arm64\"", "\"aarch64\"", "arch must be"},
 		{"\"arm64\"", "\"riscv64\"", "arch must be"},
@@ -491,6 +492,56 @@ static void test_build_id(void **state)
 	assert_int_equal(elf_build_id("/nonexistent", &id, &err), -ENOENT);
 }
 
+/* From a folder or a file: URL: only what was asked for. */
+static void test_fetch(void **state)
+{
+	auto_cleanup(built) b = sample("6.5+guest", HEX);
+	auto_free char *place = path_join(cache, "share"), *name = built_file_name(&b);
+	auto_free char *file = path_join(place, name), *url = str_printf("file://%s/", place);
+	auto_free char *wrong = str_printf("%s/6.5+guest-amd64-fedcba9876543210.tar.zst", place);
+	const char *const places[] = {place, url};
+	struct err err = {0};
+	struct kernel none;
+
+	(void)state;
+	assert_int_equal(built_fetch(place, b.name, b.arch, HEX, NULL, NULL, NULL, &none, &err),
+			 -ENOTDIR);
+	assert_int_equal(io_mkdirs(place, 0755, &err), 0);
+	for (size_t i = 0; i < array_len(places); i++) {
+		auto_cleanup(kernel) k = {0}, found = {0};
+		int cancel = 1;
+
+		assert_int_equal(
+			built_fetch(places[i], b.name, b.arch, HEX, NULL, NULL, NULL, &none, &err),
+			-ENOENT);
+		assert_int_equal(install(&b, 0, &k, &err), 0);
+		assert_int_equal(built_export(&b, file, &err), 0);
+		assert_int_equal(built_export(&b, file, &err), -EEXIST);
+		assert_int_equal(built_remove(b.name, b.arch, &err), 1);
+		assert_int_equal(built_fetch(places[i], b.name, b.arch, HEX, NULL, NULL, &cancel,
+					     &none, &err),
+				 -EINTR);
+		assert_int_equal(n_built(), 0);
+		assert_int_equal(
+			built_fetch(places[i], b.name, b.arch, HEX, NULL, NULL, NULL, &found, &err),
+			0);
+		assert_string_equal(found.build_id, "abcdef");
+		assert_int_equal(built_remove(b.name, b.arch, &err), 1);
+		/* one that is called so, and is another */
+		assert_int_equal(rename(file, wrong), 0);
+		assert_int_equal(built_fetch(places[i], b.name, b.arch, OTHER, NULL, NULL, NULL,
+					     &none, &err),
+				 -EBADMSG);
+		assert_non_null(strstr(err.msg, "not 6.5+guest-amd64-fedcba9876543210; remove it"));
+		write_at(place, strrchr(wrong, '/') + 1, "damaged", 7);
+		assert_int_equal(built_fetch(places[i], b.name, b.arch, OTHER, NULL, NULL, NULL,
+					     &none, &err),
+				 -EBADMSG);
+		assert_int_equal(unlink(wrong), 0);
+		assert_int_equal(n_built(), 0);
+	}
+}
+
 int main(void)
 {
 #define IN_CACHE(test) cmocka_unit_test_setup_teardown(test, make_cache, remove_cache)
@@ -503,6 +554,7 @@ int main(void)
 		IN_CACHE(test_verify),
 		IN_CACHE(test_install_bad),
 		IN_CACHE(test_install_links),
+		IN_CACHE(test_fetch),
 		IN_CACHE(test_build_id),
 	};
 
