@@ -4,7 +4,11 @@
  * $LAB_CACHE, else $XDG_CACHE_HOME/jail-lab, else ~/.cache/jail-lab:
  *	apt/       indexes of suites (InRelease, Packages), by suite and architecture
  *	debs/      downloaded packages, named by SHA-256
- *	kernels/   NAME-VERSION-ARCH/ {image, config, modules/, meta.json}
+ *	kernels/   NAME-VERSION-ARCH/ {image, config, lib/modules/, SHA256SUMS, meta.json} of pins;
+ *		   NAME-ARCH-KEY/ of what was built, with vmlinux (lab/kbuild/built.h);
+ *		   tmp-*: on their way here
+ *	sources/   HEX16/: unpacked kernel sources (lab/kbuild/source.h)
+ *	builds/    NAME-ARCH-KEY/: objects of builds that were ended, and of local trees; logs
  *	images/    guest images, named by the hash of their inputs
  *	virt/      libvirt's embedded root, with its capabilities cache
  *	accel.json what probe guests showed
