@@ -9,8 +9,10 @@
 #include "jail/base/io.h"
 #include "lab/cache.h"
 #include "lab/cmd.h"
+#include "lab/kbuild/built-meta.h"
 #include "lab/kernel/kernel-pin.h"
 #include "lab/kernel/kernel-store.h"
+#include "lab/kernel/kernel-target.h"
 
 struct cache_args {
 	int64_t age_ms;
@@ -23,26 +25,31 @@ static const struct opt options[] = {
 	{0, "json", NULL, OPT_FLAG, offsetof(struct cache_args, json), "machine-readable output"},
 };
 
-static const struct cmd_usage usage = {"cache", "[options] [prune]",
-				       "What the cache holds. 'prune' removes guest images and "
-				       "downloaded packages, which are built\n"
-				       "and fetched again when they are needed, and kernels that "
-				       "are not in kernels.lock (any more).\n"
-				       "The other kernels stay ('lab kernel rm NAME'), and so does "
-				       "what another lab is working on."};
+static const struct cmd_usage usage = {
+	"cache", "[options] [prune]",
+	"What the cache holds. 'prune' removes what is made or fetched "
+	"again when it is needed: guest\n"
+	"images, downloaded packages, kernel sources, objects of "
+	"kernel builds; and kernels that are\n"
+	"not in kernels.lock and kernels.yml (any more). The other "
+	"kernels stay ('lab kernel rm NAME'),\n"
+	"and so does what another lab is working on."};
 
 enum prune {
 	PRUNE_NOT,
 	PRUNE_FILES,	/* NAME.deb while NAME.lock is not held */
-	PRUNE_UNPINNED, /* the same, but not what kernels.lock names */
+	PRUNE_UNPINNED, /* the same, but not what pruning.keep names */
+	PRUNE_BUILDS,	/* NAME-ARCH-KEY while NAME-ARCH.lock is not held; histories stay */
 	PRUNE_INDEXES,	/* all, while pin.lock is not held */
 };
 static const struct part {
 	const char *sub, *what;
 	enum prune prune;
 } parts[] = {
-	{"kernels", "unpacked kernels", PRUNE_UNPINNED},
+	{"kernels", "kernels, unpacked and built", PRUNE_UNPINNED},
 	{"debs", "downloaded packages", PRUNE_FILES},
+	{"sources", "kernel sources", PRUNE_FILES},
+	{"builds", "objects of kernel builds", PRUNE_BUILDS},
 	{"images", "guest images", PRUNE_FILES},
 	{"apt", "indexes of suites", PRUNE_INDEXES},
 	{"virt", "libvirt's own state", PRUNE_NOT},
@@ -78,11 +85,13 @@ static int print_sizes(const char *base, bool json)
 /* The name that an entry's lock has, without ".lock". */
 static char *lock_stem(const struct part *part, const char *name)
 {
-	static const char *const suffixes[] = {".lock", ".tmp",	 ".part",
-					       ".deb",	".cpio", ".squashfs"};
+	static const char *const suffixes[] = {".lock", ".tmp",	     ".part", ".deb",
+					       ".cpio", ".squashfs", ".tar",  ".log"};
 
 	if (part->prune == PRUNE_INDEXES)
 		return xstrdup("pin");
+	if (part->prune == PRUNE_BUILDS && built_is_folder_name(name))
+		return xstrndup(name, strrchr(name, '-') - name);
 	for (size_t i = 0; i < array_len(suffixes); i++)
 		if (str_ends(name, suffixes[i]))
 			return xstrndup(name, strlen(name) - strlen(suffixes[i]));
@@ -91,13 +100,13 @@ static char *lock_stem(const struct part *part, const char *name)
 
 struct pruning {
 	int64_t age_ms;
-	struct strv pinned; /* folders of kernels.lock */
+	struct strv keep; /* folders of kernels that are wanted */
 	uint64_t freed;
 };
 
 static void pruning_deinit(struct pruning *p)
 {
-	strv_deinit(&p->pinned);
+	strv_deinit(&p->keep);
 }
 DEFINE_CLEANUP(pruning, pruning_deinit)
 
@@ -108,12 +117,14 @@ static int prune_entry(struct pruning *p, const struct part *part, const char *d
 	auto_free char *path = path_join(dir, name), *stem = lock_stem(part, name);
 	auto_free char *lock_path = str_printf("%s/%s.lock", dir, stem);
 	auto_close int lock = -1;
+	auto_free char *gone = str_printf("%s/tmp-gone-%d", dir, (int)getpid());
 	struct stat st;
 	int64_t age_ms;
 	uint64_t size;
 	int r;
 
-	if (lstat(path, &st) < 0 || str_eq(path, lock_path) || strv_has(&p->pinned, name))
+	if (lstat(path, &st) < 0 || str_eq(path, lock_path) || strv_has(&p->keep, name) ||
+	    str_ends(name, ".history"))
 		return 0;
 	age_ms = (time(NULL) - (st.st_atime > st.st_mtime ? st.st_atime : st.st_mtime)) * 1000;
 	/* what is just being written has a temporary name and no lock */
@@ -125,7 +136,9 @@ static int prune_entry(struct pruning *p, const struct part *part, const char *d
 	if (lock < 0)
 		return lock;
 	size = io_tree_size(path);
-	r = io_remove_tree(AT_FDCWD, path, err);
+	/* half a folder is not to be taken for a whole one */
+	r = rename(path, gone) < 0 ? err_errno(err, "rename %s", path)
+				   : io_remove_tree(AT_FDCWD, gone, err);
 	if (r == 0)
 		p->freed += size;
 	unlink(lock_path);
@@ -147,6 +160,20 @@ static int prune_part(struct pruning *p, const struct part *part, const char *ba
 	return r;
 }
 
+/* One that was built is wanted as long as it could be built: of a pin, or of a source of the
+ * user's. */
+static int keep_built(void *data, const struct built *b, const char *dir, struct err *err)
+{
+	auto_cleanup(kernel_target) target = {0};
+	struct pruning *p = data;
+
+	(void)err;
+	if (b->local || (kernel_target(b->name, b->arch, NULL, &target, NULL) == 0 && target.pin &&
+			 !target.is_binary && str_eq(target.name, b->name)))
+		strv_add(&p->keep, strrchr(dir, '/') + 1);
+	return 0;
+}
+
 static int prune(const char *base, int64_t age_ms, bool json)
 {
 	auto_cleanup(pruning) p = {.age_ms = age_ms};
@@ -155,7 +182,9 @@ static int prune(const char *base, int64_t age_ms, bool json)
 	int r = kernels_lock_load(&lock, &err);
 
 	for (size_t i = 0; i < lock.n; i++)
-		strv_take(&p.pinned, kernel_store_name(&lock.items[i]));
+		strv_take(&p.keep, kernel_store_name(&lock.items[i]));
+	if (r == 0)
+		r = built_each(keep_built, &p, &err);
 	for (size_t i = 0; r == 0 && i < array_len(parts); i++)
 		r = prune_part(&p, &parts[i], base, &err);
 	if (r < 0)
