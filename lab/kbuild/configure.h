@@ -26,10 +26,12 @@ int fragments_list(struct strv *names, struct err *err);
 
 /*
  * obj: the build folder (made when it is not there). Does nothing when its .config was made of the
- * same lines by the same toolchain. log: file descriptor for what make says. cancel as in kbuild.h.
+ * same lines by the same toolchain; of a tree of the user's it is brought up to date and checked
+ * again even then. log, cancel: as in make.h.
  * An option that did not stick is -EINVAL: err names the first with its place in the fragment and
  * the reason (unknown since…, or which dependency is missing) and says how many there are; all of
- * them are appended to misses (a line each).
+ * them are appended to misses (a line each; may be NULL). Else what fragment_set_build() and
+ * make_run() say.
  */
 int configure(const struct source *source, enum arch arch, const struct toolchain *tc,
 	      const struct fragments *fragments, const char *obj, int log,

@@ -9,7 +9,7 @@
 #include "lab/kbuild/kconfig-history.h"
 #include "lab/kbuild/kconfig-lang.h"
 
-enum { FILE_MAX_BYTES = 2 << 20, SHOWN_MAX = 3, DEPTH_MAX = 3 };
+enum { FILE_MAX_BYTES = 2 << 20, SHOWN_MAX = 3, DEPTH_MAX = 1 };
 
 struct kconfig_tree {
 	struct klang k;
