@@ -8,6 +8,7 @@
 #include "jail/base/io.h"
 #include "lab/cache.h"
 #include "lab/cmd.h"
+#include "lab/kbuild/toolchain.h"
 #include "lab/machine/accel.h"
 #include "lab/machine/qemu.h"
 
@@ -160,6 +161,56 @@ static void check_cache(struct report *r)
 		add(r, OK, "cache", text, NULL);
 }
 
+/* Kernels from source are a choice: nothing here fails. */
+static void check_builds(struct report *r, enum arch arch)
+{
+	auto_free char *name = str_printf("kernels %s", arch_name(arch)), *text = NULL;
+	auto_cleanup(toolchain) gcc = {0}, clang = {0};
+	struct err err = {0};
+
+	if (toolchain_find(arch, false, NULL, &gcc, &err) == 0) {
+		add(r, OK, name, gcc.version, NULL);
+	} else if (toolchain_find(arch, true, NULL, &clang, NULL) == 0) {
+		text = str_printf("%s, with --llvm alone", clang.version);
+		add(r, OK, name, text, NULL);
+	} else {
+		add(r, WARN, name, "cannot be built from source", err.msg);
+	}
+}
+
+static void check_build_tools(struct report *r)
+{
+	struct err err = {0};
+
+	if (in_path("ccache"))
+		add(r, OK, "ccache", "makes what was compiled before a matter of seconds", NULL);
+	else
+		add(r, OK, "ccache", "none: every kernel is compiled anew", NULL);
+	if (toolchain_check_pahole(&err) == 0)
+		add(r, OK, "pahole", "for kernels with BTF (flavour debug)", NULL);
+	else
+		add(r, WARN, "pahole", "none: no kernels with BTF (flavour debug)", err.msg);
+}
+
+static void check_build_space(struct report *r)
+{
+	enum { NEED_MIB = 2500, WISH_MIB = 6000 }; /* a tree of 1.5 GiB and its objects; KASAN's */
+	auto_free char *dir = cache_dir("builds", NULL), *text = NULL;
+	struct statvfs fs;
+	uint64_t mib;
+
+	if (!dir || statvfs(dir, &fs) < 0)
+		return; /* check_cache() has said so */
+	mib = (uint64_t)fs.f_bavail * fs.f_frsize >> 20;
+	text = str_printf("%" PRIu64 " MiB free; sources and objects take 2 GiB and more", mib);
+	if (mib < WISH_MIB)
+		add(r, WARN, "room for builds", text,
+		    mib < NEED_MIB ? "too little: make room ('lab cache prune'), or set LAB_CACHE"
+				   : "little for kernels with debug information");
+	else
+		add(r, OK, "room for builds", text, NULL);
+}
+
 static void check_memory(struct report *r)
 {
 	enum { NEED_MIB = 400, WISH_MIB = 1024 };
@@ -258,6 +309,10 @@ int cmd_doctor(int argc, char **argv)
 		check_guest_programs(&r, arch);
 	check_trust(&r);
 	check_cache(&r);
+	for (int arch = 0; arch < ARCH_COUNT; arch++)
+		check_builds(&r, arch);
+	check_build_tools(&r);
+	check_build_space(&r);
 	check_memory(&r);
 	check_user_namespaces(&r);
 	check_terminal(&r);

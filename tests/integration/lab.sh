@@ -36,6 +36,14 @@ ok "a value that is no time" says 2 "not a time" "$lab" run --timeout soon x.yml
 ok "repeat out of range" says 2 "between 1 and" "$lab" run --repeat 0 x.yml
 ok "an accelerator that is none" says 2 "not auto, tcg or kvm" "$lab" run --accel fast x.yml
 
+doctor() { # doctor PATH CHECK STATUS
+	PATH=$1 "$lab" doctor --json >doctor.json || true
+	jq -e --arg c "$2" --arg s "$3" '.checks[] | select(.check == $c and .status == $s)' doctor.json
+}
+ok "doctor: the compiler of this machine" doctor "$PATH" "kernels $(dpkg --print-architecture)" ok
+ok "without one kernels cannot be built, and that is all" doctor "$dir" "kernels arm64" warn
+ok "what to install is said" bash -c "jq -e '.checks[] | select(.check == \"pahole\").todo | contains(\"install\")' doctor.json"
+
 printf 'run: echo hello\n' >hello.yml
 ok "an unknown kernel: the pins are listed" says 2 "6.1" "$lab" run --offline --kernel 9.9 hello.yml
 ok "an unknown architecture: what there is" says 2 "amd64, arm64" "$lab" run --offline --arch mips hello.yml
