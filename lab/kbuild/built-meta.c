@@ -20,6 +20,7 @@ void built_deinit(struct built *b)
 	free(b->source);
 	free(b->source_what);
 	free(b->compiler);
+	strv_deinit(&b->notes);
 	free(b->build_id);
 	free(b->source_prefix);
 	free(b->source_dir);
@@ -34,9 +35,11 @@ struct built built_copy(const struct built *b)
 	to.version = xstrdup(b->version);
 	to.release = xstrdup(b->release);
 	to.inputs = xstrdup(b->inputs);
-	to.fragments = (struct strv){0};
+	to.fragments = to.notes = (struct strv){0};
 	for (size_t i = 0; i < b->fragments.n; i++)
 		strv_add(&to.fragments, b->fragments.items[i]);
+	for (size_t i = 0; i < b->notes.n; i++)
+		strv_add(&to.notes, b->notes.items[i]);
 	to.source = xstrdup(b->source);
 	to.source_what = xstrdup(b->source_what);
 	to.compiler = xstrdup(b->compiler);
@@ -204,14 +207,16 @@ static int parse_numbers(const struct yaml *y, struct built_meta *m, struct err 
 static int parse_lists(const struct yaml *y, struct built_meta *m, struct err *err)
 {
 	const struct yaml_node *arch = yaml_get(&y->root, "arch"),
-			       *fragments = yaml_get(&y->root, "fragments");
+			       *fragments = yaml_get(&y->root, "fragments"),
+			       *notes = yaml_get(&y->root, "notes");
 	const char *text = "";
 	int a;
 
 	if (!arch || !fragments)
 		return yaml_error(y, &y->root, err, "%s is missing", arch ? "fragments" : "arch");
 	if (yaml_string(y, arch, "arch", &text, err) < 0 ||
-	    yaml_strings(y, fragments, "fragments", &m->built.fragments, err) < 0)
+	    yaml_strings(y, fragments, "fragments", &m->built.fragments, err) < 0 ||
+	    (notes && yaml_strings(y, notes, "notes", &m->built.notes, err) < 0))
 		return -EINVAL;
 	a = arch_parse(text);
 	if (a < 0 || !str_eq(text, arch_name(a)))
@@ -220,15 +225,18 @@ static int parse_lists(const struct yaml *y, struct built_meta *m, struct err *e
 	for (size_t i = 0; i < m->built.fragments.n; i++)
 		if (i >= BUILT_MAX_FRAGMENTS || !is_text(m->built.fragments.items[i]))
 			return yaml_error(y, fragments, err, "fragments must be a list of names");
+	for (size_t i = 0; i < m->built.notes.n; i++)
+		if (i >= BUILT_MAX_FRAGMENTS || !is_text(m->built.notes.items[i]))
+			return yaml_error(y, notes, err, "notes must be a list of lines");
 	return 0;
 }
 
 int built_meta_parse(const char *name, const char *text, size_t len, struct built_meta *ret,
 		     struct err *err)
 {
-	static const char *const others[] = {"schema",	"arch",	    "fragments",
-					     "local",	"objects",  "jobs",
-					     "seconds", "built_at", "image_size"};
+	static const char *const others[] = {"schema",	   "arch", "fragments", "local",
+					     "objects",	   "jobs", "seconds",	"built_at",
+					     "image_size", "notes"};
 	const char *keys[array_len(fields) + array_len(others)];
 	auto_cleanup(built_meta) m = {0};
 	auto_cleanup(yaml) y = {0};
@@ -261,6 +269,17 @@ int built_meta_parse(const char *name, const char *text, size_t len, struct buil
 
 /* ---- writing ---- */
 
+static void add_list(struct buf *out, const char *key, const struct strv *list)
+{
+	json_add_key(out, key);
+	buf_adds(out, "[");
+	for (size_t i = 0; i < list->n; i++) {
+		buf_adds(out, i ? ", " : "");
+		json_add_string(out, list->items[i], strlen(list->items[i]), TEXT_MAX);
+	}
+	buf_adds(out, "]");
+}
+
 void built_meta_print(const struct built_meta *m, bool to_share, struct buf *out)
 {
 	const struct built *b = &m->built;
@@ -271,14 +290,9 @@ void built_meta_print(const struct built_meta *m, bool to_share, struct buf *out
 	for (size_t i = 0; i < array_len(fields); i++)
 		if (!to_share || !str_eq(fields[i].key, "source_dir"))
 			json_add_text(out, fields[i].key, *text_at(m, &fields[i]));
-	json_add_key(out, "fragments");
-	for (size_t i = 0; i < b->fragments.n; i++) {
-		const char *name = b->fragments.items[i];
-
-		buf_adds(out, i ? ", " : "[");
-		json_add_string(out, name, strlen(name), TEXT_MAX);
-	}
-	buf_adds(out, b->fragments.n ? "]" : "[]");
+	add_list(out, "fragments", &b->fragments);
+	if (b->notes.n)
+		add_list(out, "notes", &b->notes);
 	json_add_key(out, "local");
 	buf_adds(out, b->local ? "true" : "false");
 	json_add_u64(out, "objects", b->objects);

@@ -29,6 +29,7 @@ struct built {
 			      "/home/me/linux v6.5-3-gabc-dirty" */
 	bool local;
 	char *compiler;	     /* its first line */
+	struct strv notes;   /* flags that worked around a known breakage, with why */
 	char *build_id;	     /* hex of vmlinux's NT_GNU_BUILD_ID; built_install() reads it itself */
 	char *source_prefix; /* what the source folder is called in the debug information */
 	char *source_dir;    /* where it was on this machine; NULL after an import */
