@@ -1,9 +1,13 @@
 /*
  * kbuild.h - one kernel from its source to the cache.
  *
- * fetch, verify, unpack (source.h), configure (configure.h), make out of tree in
- * cache_dir("builds")/NAME-ARCH-KEY, install (built.h). One build of a kernel at a time on this
- * cache: a second one waits, and says so. A build that was ended goes on where it was.
+ * fetch, verify, unpack (source.h), configure (configure.h), make out of tree (make.h), install
+ * (built.h). One build of a kernel at a time on this cache: a second one waits, and says so. A
+ * build that was ended goes on where it was. In cache_dir("builds"):
+ *	NAME-ARCH-KEY/	   the objects; removed after success, unless the source is a local one
+ *	NAME-ARCH.log	   what was run for the last build, and what it said
+ *	NAME-ARCH.history  history.h
+ *	NAME-ARCH.lock	   held while it is built
  *
  * Same source, fragments and compiler give the same bytes: KBUILD_BUILD_* are fixed and paths are
  * mapped (Documentation/kbuild/reproducible-builds.rst).
@@ -13,6 +17,7 @@
 
 #include "lab/kbuild/built.h"
 #include "lab/kbuild/flavour.h"
+#include "lab/kbuild/history.h"
 #include "lab/kernel/lock.h"
 #include "lab/kernel/pins.h"
 
@@ -34,14 +39,5 @@ char *kbuild_inputs(const struct kbuild_request *r, bool *local, struct err *err
  * err quotes the first error and names the log), or what source.h, toolchain.h and configure.h say.
  */
 int kbuild(const struct kbuild_request *r, struct kernel *ret, struct built *info, struct err *err);
-
-/*
- * How long it took last time on this machine, in seconds, and how many objects were made; 0: never
- * built.
- */
-struct kbuild_history {
-	unsigned int seconds, objects;
-};
-void kbuild_history(const char *name, enum arch arch, struct kbuild_history *ret);
 
 #endif
