@@ -27,7 +27,7 @@ static const struct opt options[] = {
 static const struct cmd_usage usage = {
 	"kernel",
 	"list | pin NAME... | pull [NAME...] | verify [NAME...] | path NAME | rm NAME... |\n"
-	"                  export NAME FILE | import FILE",
+	"                  build NAME | export NAME FILE | import FILE",
 	"Pinned kernels (kernel-config/kernels.yml and kernels.lock):\n"
 	"  list     names, versions, architectures, and what is in the cache\n"
 	"  pin      look for the newest package of a kernel and write it to the lock\n"
@@ -35,6 +35,7 @@ static const struct cmd_usage usage = {
 	"  verify   hash again what is in the cache\n"
 	"  path     print where the image, config or modules of a kernel are\n"
 	"  rm       remove a kernel from the cache\n"
+	"  build    build a kernel from its source (build --help)\n"
 	"  export   write a kernel that was built here to a file (export --help)\n"
 	"  import   take one in from such a file (import --help)",
 };
@@ -425,6 +426,7 @@ static const struct command {
 	const char *name;
 	int (*fn)(int argc, char **argv);
 } commands[] = {
+	{"build", cmd_kernel_build},
 	{"export", cmd_kernel_export},
 	{"import", cmd_kernel_import},
 	{NULL, NULL},
@@ -453,7 +455,7 @@ int cmd_kernel(int argc, char **argv)
 	for (size_t i = 0; at < argc && i < array_len(verbs); i++)
 		if (str_eq(argv[at], verbs[i].name))
 			return run_verb(&s, &verbs[i], argv + at + 1);
-	err_set(&err, EINVAL, "%s%.60s%s: list, pin, pull, verify, path, rm, export or import",
+	err_set(&err, EINVAL, "%s%.60s%s: list, pin, pull, verify, path, rm, build, export or import",
 		at < argc ? "unknown verb '" : "say what to do", at < argc ? argv[at] : "",
 		at < argc ? "'" : "");
 	cmd_fail(EXIT_USAGE, &err);

@@ -8,6 +8,7 @@
 
 #include "lab/cmd.h"
 
+int cmd_kernel_build(int argc, char **argv);
 int cmd_kernel_export(int argc, char **argv);
 int cmd_kernel_import(int argc, char **argv);
 

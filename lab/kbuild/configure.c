@@ -127,6 +127,7 @@ static int run(const struct job *j, const struct strv *argv, const char *dir, st
 	const struct make_run how = {.argv = argv->items,
 				     .dir = dir,
 				     .source = j->source->dir,
+				     .obj = j->obj,
 				     .log = j->log,
 				     .cancel = j->cancel};
 	int r = make_run(&how, err);

@@ -6,7 +6,7 @@
 
 #include "jail/base/io.h"
 
-enum { COPY_CHUNK = 8 << 20, DEPTH_MAX = 8 };
+enum { COPY_CHUNK = 1 << 20, DEPTH_MAX = 8 };
 
 const char *install_image(enum arch arch)
 {
@@ -23,6 +23,23 @@ static int copy_failed(const char *to, struct err *err)
 	return err_errno(err, "write %s", to);
 }
 
+/* Where copy_file_range(2) does not go: between file systems, some kernels. */
+static int copy_by_hand(int in, int out, const char *from, const char *to, struct err *err)
+{
+	auto_free char *chunk = xmalloc(COPY_CHUNK);
+	ssize_t n;
+
+	while ((n = read(in, chunk, COPY_CHUNK)) > 0) {
+		int r = io_write_all(out, chunk, n);
+
+		if (r < 0) {
+			errno = -r;
+			return copy_failed(to, err);
+		}
+	}
+	return n < 0 ? err_errno(err, "read %s", from) : 0;
+}
+
 /* Links are followed: those of scripts/gdb lead into the source. */
 static int copy(const char *from, const char *to, struct err *err)
 {
@@ -37,6 +54,8 @@ static int copy(const char *from, const char *to, struct err *err)
 	do
 		n = copy_file_range(in, NULL, out, NULL, COPY_CHUNK, 0);
 	while (n > 0);
+	if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP))
+		return copy_by_hand(in, out, from, to, err); /* it has not begun: from the start */
 	return n < 0 ? copy_failed(to, err) : 0;
 }
 

@@ -16,7 +16,7 @@
  */
 #define RECIPE 1
 
-enum { SHOW_MS = 100, KEEP_MS = 5000, KEY_DIGITS = 16 };
+enum { SHOW_MS = 100, KEEP_MS = 2000, KEY_DIGITS = 16 };
 
 /* One build from its start to its end. */
 struct build {
@@ -159,6 +159,11 @@ static int prepare(struct build *b, struct err *err)
 		return r;
 	history_read_part(b->obj, &b->before);
 	b->again = !b->before.objects && io_exists(vmlinux);
+	if (b->again) {
+		free(b->what);
+		b->what = str_printf("building what changed of kernel %s %s", b->r->name,
+				     arch_name(b->r->arch));
+	}
 	b->log = open(b->log_path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
 	return b->log < 0 ? err_errno(err, "%s", b->log_path) : 0;
 }
@@ -263,7 +268,7 @@ static int make_kernel(struct build *b, struct err *err)
 	run.line = on_line;
 	run.data = b;
 	b->expected = history_expect(b->r->name, b->r->arch);
-	b->start_ms = b->kept_ms = io_now_ms();
+	b->kept_ms = io_now_ms();
 	show(b, false);
 	r = make_run(&run, err);
 	show(b, true);
@@ -323,8 +328,8 @@ static int describe(const struct build *b, const char *inputs, struct built *ret
 		.jobs = b->jobs,
 		.built_at = time(NULL),
 	};
-	for (size_t i = 0; i < b->fragments.n; i++)
-		strv_add(&ret->fragments, b->fragments.items[i].name);
+	for (size_t i = 0; i < b->r->flavour->fragments.n; i++)
+		strv_add(&ret->fragments, b->r->flavour->fragments.items[i]);
 	for (size_t i = 0; i < b->tc.notes.n; i++)
 		strv_add(&ret->notes, b->tc.notes.items[i]);
 	return ret->release ? 0 : err ? -err->code : -EIO;
@@ -346,16 +351,27 @@ static int install(const struct build *b, const struct built *made, struct kerne
 	return r;
 }
 
-static int check_fragments(const struct fragments *fragments, struct err *err)
+static bool wants_btf(const struct fragments *fragments)
 {
 	for (size_t i = 0; i < fragments->n; i++)
 		for (size_t k = 0; k < fragments->items[i].n; k++) {
 			const struct fragment_option *o = &fragments->items[i].items[k];
 
 			if (str_eq(o->name, "DEBUG_INFO_BTF") && str_eq(o->value, "y"))
-				return toolchain_check_pahole(err);
+				return true;
 		}
-	return 0;
+	return false;
+}
+
+static int find_tools(struct build *b, struct err *err)
+{
+	int r = toolchain_find(b->r->arch, b->r->want->llvm, &b->source.kver, &b->tc, err);
+
+	if (r == 0 && wants_btf(&b->fragments))
+		r = toolchain_check_pahole(err);
+	if (r == -ENOENT && err) /* not to be taken for a kernel that is not there */
+		err->code = ENOPKG;
+	return r == -ENOENT ? -ENOPKG : r;
 }
 
 static int configure_it(struct build *b, struct err *err)
@@ -387,6 +403,7 @@ static int build_it(struct build *b, const char *inputs, struct kernel *ret, str
 	struct kbuild_history h;
 	int r = check_path(b->source.dir, "where the source is", err);
 
+	b->start_ms = io_now_ms();
 	if (r == 0)
 		r = prepare(b, err);
 	if (r == 0)
@@ -411,6 +428,7 @@ static int build_it(struct build *b, const char *inputs, struct kernel *ret, str
 		io_remove_tree(AT_FDCWD, b->obj, NULL); /* hundreds of MB that nothing needs */
 	unlink(lock); /* those who wait on it will find the kernel */
 	if (info) {
+		made.build_id = xstrdup(ret->build_id);
 		*info = made;
 		made = (struct built){0};
 	}
@@ -438,11 +456,9 @@ int kbuild(const struct kbuild_request *r, struct kernel *ret, struct built *inf
 	if (n == 0)
 		n = source_open(&place, &b.source, err);
 	if (n == 0)
-		n = toolchain_find(r->arch, r->want->llvm, &b.source.kver, &b.tc, err);
-	if (n == 0)
 		n = fragments_load(r->flavour, &b.fragments, err);
 	if (n == 0)
-		n = check_fragments(&b.fragments, err);
+		n = find_tools(&b, err);
 	if (n < 0)
 		return n;
 	if (!b.jobs)

@@ -36,7 +36,8 @@ struct kbuild_request {
 char *kbuild_inputs(const struct kbuild_request *r, bool *local, struct err *err);
 /*
  * Returns 0 with the kernel; -EINTR (cancelled), -ENOSPC (says how to go on), -EIO (make failed:
- * err quotes the first error and names the log), or what source.h, toolchain.h and configure.h say.
+ * err quotes the first error and names the log), -ENOPKG (no compiler, or a tool is missing), or
+ * what source.h, toolchain.h and configure.h say.
  */
 int kbuild(const struct kbuild_request *r, struct kernel *ret, struct built *info, struct err *err);
 

@@ -174,6 +174,7 @@ $(obj)/drivers/misc/mod.ko: $(obj)/drivers/misc/mod.o
 modules_install:
 	@mkdir -p $(install)/kernel/drivers/misc
 	@cp $(obj)/drivers/misc/mod.ko $(install)/kernel/drivers/misc/
+	@$(if $(INSTALL_MOD_STRIP),$(if $(LLVM),$(or $(STRIP),llvm-strip),$(CROSS_COMPILE)strip) --strip-debug $(install)/kernel/drivers/misc/mod.ko)
 	@sed 's,^,kernel/,' $(obj)/modules.order >$(install)/modules.order
 	@cp $(obj)/modules.builtin $(install)/
 	@ln -sfn $(abspath $(obj)) $(install)/build
