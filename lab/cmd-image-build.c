@@ -26,16 +26,17 @@ static int build(const struct image_build_args *args, struct progress *progress,
 	int arch = args->arch ? arch_parse(args->arch) : (int)arch_native();
 	auto_free char *default_name = NULL;
 	auto_cleanup(kernel) kernel = {0};
-	auto_cleanup(strv) names = {0};
-	const struct kernel_want want = {
-		.offline = args->offline, .progress = progress_fetch, .data = progress};
+	const struct kernel_want want = {.offline = args->offline,
+					 .progress = progress_fetch,
+					 .building = progress_build,
+					 .data = progress};
 	int r;
 
 	if (arch < 0)
 		return err_set(err, EINVAL,
 			       "unknown architecture '%.60s': there are amd64 and arm64",
 			       args->arch);
-	r = kernel_names(&names, &default_name, err);
+	r = kernel_default(&default_name, err);
 	if (r == 0)
 		r = kernel_resolve(args->kernel ? args->kernel : default_name, arch, &want, &kernel,
 				   err);

@@ -1,11 +1,12 @@
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "jail/base/io.h"
 #include "lab/cmd-kernel.h"
+#include "lab/kbuild/built-meta.h"
 #include "lab/kernel/kernel-pin.h"
 #include "lab/kernel/kernel-store.h"
+#include "lab/kernel/kernel-target.h"
 #include "lab/progress.h"
 
 struct args {
@@ -22,18 +23,18 @@ static const struct opt options[] = {
 	{0, "json", NULL, OPT_FLAG, offsetof(struct args, json), "list: machine-readable output"},
 	{0, "offline", NULL, OPT_FLAG, offsetof(struct args, offline), "path: fetch nothing"},
 	{0, "what", "WHAT", OPT_STRING, offsetof(struct args, what),
-	 "path: image (default), config or modules"},
+	 "path: image (default), config, modules or vmlinux"},
 };
 static const struct cmd_usage usage = {
 	"kernel",
 	"list | pin NAME... | pull [NAME...] | verify [NAME...] | path NAME | rm NAME... |\n"
 	"                  build NAME | export NAME FILE | import FILE",
 	"Pinned kernels (kernel-config/kernels.yml and kernels.lock):\n"
-	"  list     names, versions, architectures, and what is in the cache\n"
+	"  list     names, versions, architectures, and what is in the cache or built\n"
 	"  pin      look for the newest package of a kernel and write it to the lock\n"
 	"  pull     fetch, check and unpack (default: the default kernel)\n"
 	"  verify   hash again what is in the cache\n"
-	"  path     print where the image, config or modules of a kernel are\n"
+	"  path     print where the image, config, modules or vmlinux of a kernel are\n"
 	"  rm       remove a kernel from the cache\n"
 	"  build    build a kernel from its source (build --help)\n"
 	"  export   write a kernel that was built here to a file (export --help)\n"
@@ -42,18 +43,18 @@ static const struct cmd_usage usage = {
 
 struct state {
 	struct args args;
-	struct strv names;  /* operands after the verb, or what they default to */
-	unsigned int archs; /* bit mask */
-	struct pins pins;
-	struct kernels_lock lock;
+	struct kernel_selection of;
 };
 
 static void state_deinit(struct state *s)
 {
 	strv_deinit(&s->args.archs);
-	strv_deinit(&s->names);
-	pins_deinit(&s->pins);
-	kernels_lock_deinit(&s->lock);
+	strv_deinit(&s->of.names);
+	pins_deinit(&s->of.pins);
+	kernels_lock_deinit(&s->of.lock);
+	for (size_t i = 0; i < s->of.n_built; i++)
+		built_deinit(&s->of.built[i]);
+	free(s->of.built);
 }
 DEFINE_CLEANUP(state, state_deinit)
 
@@ -67,15 +68,6 @@ static const char *plural(size_t n)
 	return n == 1 ? "" : "s";
 }
 
-static uint64_t download_size(const struct lock_kernel *k)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < k->n_debs; i++)
-		sum += k->debs[i].size;
-	return sum;
-}
-
 static bool is_cached(const struct lock_kernel *k)
 {
 	auto_cleanup(kernel) found = {0};
@@ -83,83 +75,31 @@ static bool is_cached(const struct lock_kernel *k)
 	return kernel_store_find(k, &found, NULL) == 0;
 }
 
+static bool is_selected(const struct state *s, const struct built *b)
+{
+	return (s->of.archs & 1u << b->arch) && strv_has(&s->of.names, b->name);
+}
+
 /* The locked kernels that were asked for, in kernels.yml's order. Returns how many. */
 static size_t wanted(const struct state *s, const struct lock_kernel **ret)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < s->pins.n; i++)
+	for (size_t i = 0; i < s->of.pins.n; i++)
 		for (int arch = 0; arch < ARCH_COUNT; arch++) {
 			const struct lock_kernel *k =
-				kernels_lock_find(&s->lock, s->pins.items[i].name, arch);
+				kernels_lock_find(&s->of.lock, s->of.pins.items[i].name, arch);
 
-			if (k && (s->archs & 1u << arch) && strv_has(&s->names, k->name))
+			if (k && (s->of.archs & 1u << arch) && strv_has(&s->of.names, k->name))
 				ret[n++] = k;
 		}
 	return n;
 }
 
-static json_t *kernel_json(const struct state *s, const struct lock_kernel *k, bool cached)
-{
-	const struct pin *pin = pins_find(&s->pins, k->name);
-
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:I}", "name", k->name, "version",
-			 k->version, "release", k->release, "arch", arch_name(k->arch), "suite",
-			 k->debs[0].suite, "default", pin && pin->is_default, "cached", cached,
-			 "download_bytes", (json_int_t)download_size(k));
-}
-
-/* Where kernels.yml and kernels.lock do not agree, and what to do about it. */
-static void print_disagreements(const struct state *s)
-{
-	for (size_t i = 0; i < s->pins.n; i++)
-		for (int arch = 0; arch < ARCH_COUNT; arch++) {
-			const char *name = s->pins.items[i].name;
-
-			if ((s->archs & 1u << arch) && strv_has(&s->names, name) &&
-			    !kernels_lock_find(&s->lock, name, arch))
-				printf("%-9s %-10s %-6s not pinned: lab kernel pin %s\n", name, "-",
-				       arch_name(arch), name);
-		}
-	for (size_t i = 0; i < s->lock.n; i++) {
-		const struct lock_kernel *k = &s->lock.items[i];
-
-		if ((s->archs & 1u << k->arch) && !pins_find(&s->pins, k->name))
-			printf("%-9s %-10s %-6s not in kernels.yml: the next 'lab kernel pin' "
-			       "drops it\n",
-			       k->name, k->version, arch_name(k->arch));
-	}
-}
-
-static int print_json(const struct state *s, const struct lock_kernel **kernels, size_t n)
-{
-	json_t *list = json_array();
-	int r;
-
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, kernel_json(s, kernels[i], is_cached(kernels[i])));
-	r = json_dumpf(list, stdout, JSON_INDENT(2));
-	putchar('\n');
-	json_decref(list);
-	return r < 0 ? EXIT_LOST : EXIT_MET;
-}
-
 static int verb_list(struct state *s, const struct lock_kernel **kernels, size_t n)
 {
-	if (s->args.json)
-		return print_json(s, kernels, n);
-	printf("%-9s %-10s %-6s %-16s %9s  %s\n", "NAME", "VERSION", "ARCH", "SUITE", "DOWNLOAD",
-	       "CACHE");
-	for (size_t i = 0; i < n; i++) {
-		const struct lock_kernel *k = kernels[i];
-		const struct pin *pin = pins_find(&s->pins, k->name);
-
-		printf("%-9s %-10s %-6s %-16s %5.1f MiB  %s%s\n", k->name, k->version,
-		       arch_name(k->arch), k->debs[0].suite, download_size(k) / 1048576.0,
-		       is_cached(k) ? "yes" : "no", pin && pin->is_default ? "  (default)" : "");
-	}
-	print_disagreements(s);
-	return EXIT_MET;
+	(void)kernels, (void)n;
+	return kernel_list(&s->of, s->args.json);
 }
 
 struct pinning {
@@ -195,12 +135,12 @@ static int verb_pin(struct state *s, const struct lock_kernel **kernels, size_t 
 
 	(void)kernels, (void)n;
 	p.progress = progress_start(false, &events);
-	r = kernel_pin(&s->names, pin_progress, pin_decided, &p, &err);
+	r = kernel_pin(&s->of.names, pin_progress, pin_decided, &p, &err);
 	progress_stop(p.progress);
 	for (size_t i = 0; i < p.lines.n; i++)
 		puts(p.lines.items[i]);
-	for (size_t i = 0; r == 0 && i < s->names.n; i++) {
-		const struct pin *pin = pins_find(&s->pins, s->names.items[i]);
+	for (size_t i = 0; r == 0 && i < s->of.names.n; i++) {
+		const struct pin *pin = pins_find(&s->of.pins, s->of.names.items[i]);
 
 		if (pin && pin->source.url) /* nothing to look for */
 			printf("%-9s %-6s %s\n", pin->name, "source", pin->source.url);
@@ -221,7 +161,10 @@ static int verb_pull(struct state *s, const struct lock_kernel **kernels, size_t
 		int r;
 
 		progress = progress_start(had, &events);
-		r = kernel_fetch(kernels[i], false, progress_fetch, progress, &k, &err);
+		r = kernel_fetch(
+			kernels[i],
+			&(struct kernel_want){.progress = progress_fetch, .data = progress}, &k,
+			&err);
 		progress_stop(progress);
 		if (r < 0)
 			return cmd_fail(exit_code(r), &err);
@@ -232,31 +175,45 @@ static int verb_pull(struct state *s, const struct lock_kernel **kernels, size_t
 	return EXIT_MET;
 }
 
+/* What verifying said of a kernel. how: to have it anew. Returns 1 when it is damaged. */
+static int tell_verified(const char *name, const char *version, enum arch arch, int r,
+			 const struct err *err, const char *how)
+{
+	printf("%-9s %-10s %-6s %s\n", name, version, arch_name(arch), r < 0 ? "DAMAGED" : "ok");
+	fflush(stdout);
+	if (r == 0)
+		return 0;
+	cmd_fail(EXIT_LOST, err);
+	fprintf(stderr, "lab: 'lab kernel rm %s --arch %s' and '%s' bring it anew\n", name,
+		arch_name(arch), how);
+	return 1;
+}
+
 static int verb_verify(struct state *s, const struct lock_kernel **kernels, size_t n)
 {
-	size_t good = 0, bad = 0;
+	size_t seen = 0, bad = 0;
 
-	(void)s;
 	for (size_t i = 0; i < n; i++) {
 		struct err err = {0};
 		int r = kernel_store_verify(kernels[i], &err);
 
 		if (r == -ENOENT)
 			continue;
-		printf("%-9s %-10s %-6s %s\n", kernels[i]->name, kernels[i]->version,
-		       arch_name(kernels[i]->arch), r < 0 ? "DAMAGED" : "ok");
-		fflush(stdout);
-		good += r == 0;
-		bad += r < 0;
-		if (r < 0) {
-			cmd_fail(EXIT_LOST, &err);
-			fprintf(stderr,
-				"lab: 'lab kernel rm %s --arch %s' and 'lab kernel pull' bring it "
-				"anew\n",
-				kernels[i]->name, arch_name(kernels[i]->arch));
-		}
+		seen++;
+		bad += tell_verified(kernels[i]->name, kernels[i]->version, kernels[i]->arch, r,
+				     &err, "lab kernel pull");
 	}
-	if (!good && !bad)
+	for (size_t i = 0; i < s->of.n_built; i++) {
+		const struct built *b = &s->of.built[i];
+		struct err err = {0};
+		int r = is_selected(s, b) ? built_verify(b, &err) : -ENOENT;
+
+		if (r == -ENOENT)
+			continue;
+		seen++;
+		bad += tell_verified(b->name, b->version, b->arch, r, &err, "lab kernel build");
+	}
+	if (!seen)
 		printf("nothing of these is in the cache\n");
 	return bad ? EXIT_LOST : EXIT_MET;
 }
@@ -268,23 +225,27 @@ static int verb_path(struct state *s, const struct lock_kernel **kernels, size_t
 	struct progress *progress;
 	struct run_events events;
 	struct err err = {0};
-	enum arch arch = !s->args.archs.n		? arch_native()
-			 : s->archs == 1u << ARCH_ARM64 ? ARCH_ARM64
-							: ARCH_AMD64;
+	enum arch arch = !s->args.archs.n		   ? arch_native()
+			 : s->of.archs == 1u << ARCH_ARM64 ? ARCH_ARM64
+							   : ARCH_AMD64;
 	int r;
 
 	(void)kernels, (void)n;
-	if (s->names.n != 1 || (s->args.archs.n && s->archs != 1u << arch)) {
+	if (s->of.names.n != 1 || (s->args.archs.n && s->of.archs != 1u << arch)) {
 		err_set(&err, EINVAL, "path takes one kernel and one --arch");
 		return cmd_fail(EXIT_USAGE, &err);
 	}
-	if (!str_eq(what, "image") && !str_eq(what, "config") && !str_eq(what, "modules")) {
-		err_set(&err, EINVAL, "--what is image, config or modules, not '%s'", what);
+	if (!str_eq(what, "image") && !str_eq(what, "config") && !str_eq(what, "modules") &&
+	    !str_eq(what, "vmlinux")) {
+		err_set(&err, EINVAL, "--what is image, config, modules or vmlinux, not '%s'",
+			what);
 		return cmd_fail(EXIT_USAGE, &err);
 	}
 	progress = progress_start(false, &events);
-	r = kernel_resolve(s->names.items[0], arch,
+	r = kernel_resolve(s->of.names.items[0], arch,
 			   &(struct kernel_want){.offline = s->args.offline,
+						 .no_build = true,
+						 .cache_from = cmd_cache_from(NULL),
 						 .progress = progress_fetch,
 						 .data = progress},
 			   &k, &err);
@@ -293,9 +254,10 @@ static int verb_path(struct state *s, const struct lock_kernel **kernels, size_t
 		return cmd_fail(r == -ENOENT || r == -ENOEXEC ? EXIT_USAGE : exit_code(r), &err);
 	path = str_eq(what, "config")	 ? k.config
 	       : str_eq(what, "modules") ? k.modules_dir
+	       : str_eq(what, "vmlinux") ? k.vmlinux
 					 : k.image;
 	if (!path) {
-		err_set(&err, ENOENT, "%s has no %s", s->names.items[0], what);
+		err_set(&err, ENOENT, "%s has no %s", s->of.names.items[0], what);
 		return cmd_fail(EXIT_LOST, &err);
 	}
 	puts(path);
@@ -304,17 +266,24 @@ static int verb_path(struct state *s, const struct lock_kernel **kernels, size_t
 
 static int verb_rm(struct state *s, const struct lock_kernel **kernels, size_t n)
 {
+	struct err err = {0};
 	size_t removed = 0;
+	int r = 0;
 
-	(void)s;
-	for (size_t i = 0; i < n; i++) {
-		struct err err = {0};
-		int r = kernel_store_remove(kernels[i], &err);
-
-		if (r < 0)
-			return cmd_fail(EXIT_LOST, &err);
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		r = kernel_store_remove(kernels[i], &err);
 		removed += r == 1;
 	}
+	for (size_t i = 0; r >= 0 && i < s->of.n_built; i++) {
+		const struct built *b = &s->of.built[i];
+
+		if (!is_selected(s, b))
+			continue;
+		r = built_remove(b->name, b->arch, &err); /* 0: went with the one before */
+		removed += r == 1;
+	}
+	if (r < 0)
+		return cmd_fail(EXIT_LOST, &err);
 	printf("%zu kernel%s removed from the cache\n", removed, plural(removed));
 	return EXIT_MET;
 }
@@ -337,7 +306,7 @@ static const struct verb {
 static int set_archs(struct state *s, struct err *err)
 {
 	if (!s->args.archs.n || strv_has(&s->args.archs, "all"))
-		s->archs = (1u << ARCH_COUNT) - 1;
+		s->of.archs = (1u << ARCH_COUNT) - 1;
 	for (size_t i = 0; i < s->args.archs.n; i++) {
 		int arch = arch_parse(s->args.archs.items[i]);
 
@@ -346,54 +315,115 @@ static int set_archs(struct state *s, struct err *err)
 				       "unknown architecture '%.60s': there are amd64 and arm64",
 				       s->args.archs.items[i]);
 		if (arch >= 0)
-			s->archs |= 1u << arch;
+			s->of.archs |= 1u << arch;
 	}
 	return 0;
 }
 
-/* The names to work on: operands, split at commas; each must be a pin. */
+static bool is_built(const struct state *s, const char *name)
+{
+	for (size_t i = 0; i < s->of.n_built; i++)
+		if (str_eq(s->of.built[i].name, name))
+			return true;
+	return false;
+}
+
+/* One operand, as the name that the kernel has: a pin, or one that was built. */
+static int add_name(struct state *s, const struct verb *verb, const char *spec, struct err *err)
+{
+	auto_cleanup(kernel_target) t = {0};
+	int r = kernel_target(spec, arch_native(), NULL, &t, err);
+
+	if (r < 0)
+		return r;
+	if (t.pin && str_eq(t.name, t.pin->name) && (t.pin->suite || verb->fn != verb_pull)) {
+		strv_add(&s->of.names, t.name);
+		return 0;
+	}
+	if (t.pin && verb->fn == verb_pull)
+		return err_set(err, EINVAL,
+			       "kernel %s is built, not pulled: run 'lab kernel build %s'", t.name,
+			       t.name);
+	if (verb->fn != verb_pin && verb->fn != verb_pull && is_built(s, t.name)) {
+		strv_add(&s->of.names, t.name);
+		return 0;
+	}
+	if (t.pin && verb->fn == verb_pin)
+		return err_set(err, ENOENT, "%s is a flavour: what is pinned is %s", t.name,
+			       t.pin->name);
+	if (t.pin)
+		return err_set(err, ENOENT, "kernel %s is not built: run 'lab kernel build %s'",
+			       t.name, t.name);
+	if (kernels_lock_find(&s->of.lock, spec, ARCH_AMD64) ||
+	    kernels_lock_find(&s->of.lock, spec, ARCH_ARM64))
+		return err_set(err, ENOENT,
+			       "kernel %s is in kernels.lock but not in kernels.yml: add it "
+			       "there, or 'lab kernel pin' drops it",
+			       spec);
+	return kernel_unknown(spec, &s->of.pins, err);
+}
+
+/* All that the verb can work on. */
+static void add_all(struct state *s, const struct verb *verb)
+{
+	for (size_t i = 0; i < s->of.pins.n; i++)
+		if (s->of.pins.items[i].suite || verb->fn != verb_pull)
+			strv_add(&s->of.names, s->of.pins.items[i].name);
+	for (size_t i = 0; i < s->of.n_built; i++)
+		if (verb->fn != verb_pin && verb->fn != verb_pull)
+			strv_add(&s->of.names, s->of.built[i].name);
+}
+
+/* The names to work on: operands, split at commas, or what none means. */
 static int set_names(struct state *s, const struct verb *verb, char **operands, struct err *err)
 {
-	bool all = s->args.all;
+	auto_cleanup(strv) given = {0};
+	int r = 0;
 
 	for (; *operands; operands++)
-		strv_split(&s->names, *operands, ',');
-	if (verb->names == NAMES_RAW)
+		strv_split(&given, *operands, ',');
+	if (verb->names == NAMES_RAW) {
+		s->of.names = given;
+		given = (struct strv){0};
 		return 0;
-	all |= strv_has(&s->names, "all");
-	if (!s->names.n && !all && verb->names == NAMES_NEEDED)
-		return err_set(err, EINVAL, "%s needs the name of a kernel, or --all", verb->name);
-	if (!s->names.n && verb->names == NAMES_ALL)
-		all = true;
-	for (size_t i = 0; i < s->names.n; i++) {
-		const char *name = s->names.items[i];
-
-		if (str_eq(name, "all") || pins_find(&s->pins, name))
-			continue;
-		if (kernels_lock_find(&s->lock, name, ARCH_AMD64) ||
-		    kernels_lock_find(&s->lock, name, ARCH_ARM64))
-			return err_set(
-				err, ENOENT,
-				"kernel %s is in kernels.lock but not in kernels.yml: add it "
-				"there, or 'lab kernel pin' drops it",
-				name);
-		return kernel_unknown(name, &s->pins, err);
 	}
-	for (size_t i = 0; i < s->pins.n; i++)
-		if (all || (!s->names.n && s->pins.items[i].is_default))
-			strv_add(&s->names, s->pins.items[i].name);
+	if (s->args.all || strv_has(&given, "all") || (!given.n && verb->names == NAMES_ALL)) {
+		add_all(s, verb);
+		return 0;
+	}
+	if (!given.n && verb->names == NAMES_NEEDED)
+		return err_set(err, EINVAL, "%s needs the name of a kernel, or --all", verb->name);
+	if (!given.n) {
+		char *name = NULL;
+
+		r = kernel_default(&name, err);
+		if (r == 0)
+			strv_take(&given, name);
+	}
+	for (size_t i = 0; r == 0 && i < given.n; i++)
+		r = add_name(s, verb, given.items[i], err);
+	return r;
+}
+
+static int collect_built(void *data, const struct built *b, const char *dir, struct err *err)
+{
+	struct kernel_selection *of = data;
+
+	(void)dir, (void)err;
+	of->built = xreallocarray(of->built, of->n_built + 1, sizeof(*of->built));
+	of->built[of->n_built++] = built_copy(b);
 	return 0;
 }
 
 /* A name that kernels.yml has, but the lock has not for a wanted architecture. */
 static int check_pinned(const struct state *s, struct err *err)
 {
-	for (size_t i = 0; i < s->names.n; i++) {
-		const char *name = s->names.items[i];
+	for (size_t i = 0; i < s->of.names.n; i++) {
+		const char *name = s->of.names.items[i];
 
 		for (int arch = 0; arch < ARCH_COUNT; arch++)
-			if ((s->archs & 1u << arch) && !str_eq(name, "all") &&
-			    !kernels_lock_find(&s->lock, name, arch))
+			if ((s->of.archs & 1u << arch) &&
+			    !kernels_lock_find(&s->of.lock, name, arch))
 				return err_set(err, ENOENT,
 					       "%s is not pinned for %s: run 'lab kernel pin %s'",
 					       name, arch_name(arch), name);
@@ -408,16 +438,18 @@ static int run_verb(struct state *s, const struct verb *verb, char **operands)
 	int r = set_archs(s, &err);
 
 	if (r == 0)
-		r = pins_load(&s->pins, &err);
+		r = pins_load(&s->of.pins, &err);
 	if (r == 0)
-		r = kernels_lock_load(&s->lock, &err);
+		r = kernels_lock_load(&s->of.lock, &err);
+	if (r == 0)
+		r = built_each(collect_built, &s->of, &err);
 	if (r == 0)
 		r = set_names(s, verb, operands, &err);
 	if (r < 0)
 		return cmd_fail(r == -ENOENT ? EXIT_USAGE : exit_code(r), &err);
 	if (verb->fn == verb_pull && check_pinned(s, &err) < 0)
 		return cmd_fail(EXIT_LOST, &err);
-	kernels = xcalloc(s->lock.n + 1, sizeof(*kernels));
+	kernels = xcalloc(s->of.lock.n + 1, sizeof(*kernels));
 	return verb->fn(s, kernels, wanted(s, kernels));
 }
 
@@ -455,7 +487,8 @@ int cmd_kernel(int argc, char **argv)
 	for (size_t i = 0; at < argc && i < array_len(verbs); i++)
 		if (str_eq(argv[at], verbs[i].name))
 			return run_verb(&s, &verbs[i], argv + at + 1);
-	err_set(&err, EINVAL, "%s%.60s%s: list, pin, pull, verify, path, rm, build, export or import",
+	err_set(&err, EINVAL,
+		"%s%.60s%s: list, pin, pull, verify, path, rm, build, export or import",
 		at < argc ? "unknown verb '" : "say what to do", at < argc ? argv[at] : "",
 		at < argc ? "'" : "");
 	cmd_fail(EXIT_USAGE, &err);

@@ -7,6 +7,21 @@
 #define LAB_CMD_KERNEL_H
 
 #include "lab/cmd.h"
+#include "lab/kbuild/built.h"
+#include "lab/kernel/lock.h"
+#include "lab/kernel/pins.h"
+
+/* What there is, and what of it a verb works on. */
+struct kernel_selection {
+	struct pins pins;
+	struct kernels_lock lock;
+	struct built *built;
+	size_t n_built;
+	struct strv names;
+	unsigned int archs; /* bit mask */
+};
+/* Print them. Returns the exit code. */
+int kernel_list(const struct kernel_selection *of, bool json);
 
 int cmd_kernel_build(int argc, char **argv);
 int cmd_kernel_export(int argc, char **argv);

@@ -9,19 +9,23 @@
 #include "lab/scenario/scenario-load.h"
 
 struct run_args {
-	struct strv kernels, archs;
+	struct strv kernels, flavours, archs;
 	struct run_options options;
-	const char *filter, *accel;
+	const char *filter, *accel, *cache_from, *mirror;
 	unsigned int repeat;
-	bool dry_run, json, quiet, keep_going;
+	bool no_build, dry_run, json, quiet, keep_going;
 };
 
 #define ARG(member) offsetof(struct run_args, member)
 
 static const struct opt options[] = {
 	{'k', "kernel", "K[,K...]", OPT_STRV, ARG(kernels),
-	 "kernels: a pin (6.1), a version (6.1.176), a file, or 'all'\n(default: the pin marked "
-	 "default)"},
+	 "kernels: a pin (6.1), one with a flavour (6.1+kasan), a version\n(6.1.176), one that was "
+	 "built under that name, a file, a build tree,\nor 'all' that need no build (default: the "
+	 "pin marked default)"},
+	{0, "flavour", "F[,F...]", OPT_STRV, ARG(flavours),
+	 "each kernel in these flavours, built when needed: 'default', or\nfragments of "
+	 "kernel-config joined by '+' (debug+kasan)"},
 	{'a', "arch", "A[,A...]", OPT_STRV, ARG(archs),
 	 "architectures: amd64, arm64, or 'all' (default: this host's)"},
 	{'j', "jobs", "N", OPT_U32, ARG(options.jobs),
@@ -42,6 +46,13 @@ static const struct opt options[] = {
 	 "embedded driver; no daemon)"},
 	{0, "offline", NULL, OPT_FLAG, ARG(options.offline),
 	 "fetch nothing: what is not cached is an error"},
+	{0, "no-build", NULL, OPT_FLAG, ARG(no_build),
+	 "build no kernel: what is not built is an error"},
+	{0, "cache-from", "PLACE", OPT_STRING, ARG(cache_from),
+	 "a folder or URL that holds exported kernels, to be taken instead of\nbuilt (default: "
+	 "$LAB_CACHE_FROM)"},
+	{0, "mirror", "PLACE", OPT_STRING, ARG(mirror),
+	 "a folder or URL that holds sources under their names (linux-6.5.tar.xz)"},
 	{0, "dry-run", NULL, OPT_FLAG, ARG(dry_run), "print the plan as JSON and start nothing"},
 	{0, "json", NULL, OPT_FLAG, ARG(json), "print the results as JSON"},
 	{'q', "quiet", NULL, OPT_FLAG, ARG(quiet), "no progress; only the results"},
@@ -118,29 +129,6 @@ static int parse_archs(struct run_args *a, enum arch *ret, size_t *n, struct err
 	return 0;
 }
 
-/* The kernels asked for, "all" and the default spelled out, each once. */
-static int kernel_specs(const struct run_args *a, struct strv *specs, struct err *err)
-{
-	auto_cleanup(strv) names = {0};
-	auto_free char *normal = NULL;
-	int r = kernel_names(&names, &normal, err);
-
-	if (r < 0)
-		return r;
-	if (!a->kernels.n)
-		strv_add(specs, normal);
-	for (size_t i = 0; i < a->kernels.n; i++) {
-		const char *spec = a->kernels.items[i];
-
-		for (size_t k = 0; str_eq(spec, "all") && k < names.n; k++)
-			if (!strv_has(specs, names.items[k]))
-				strv_add(specs, names.items[k]);
-		if (!str_eq(spec, "all") && !strv_has(specs, spec))
-			strv_add(specs, spec);
-	}
-	return 0;
-}
-
 struct kernel_set {
 	struct kernel *items;
 	size_t n;
@@ -154,34 +142,89 @@ static void kernel_set_deinit(struct kernel_set *set)
 }
 DEFINE_CLEANUP(kernel_set, kernel_set_deinit)
 
-static int resolve_kernels(struct run_args *a, struct progress *progress, struct kernel_set *ret,
+/* The kernels asked for in one flavour, "all" and the default spelled out. */
+static int kernel_specs(const struct run_args *a, const char *flavour, const enum arch *archs,
+			size_t n_archs, struct strv *specs, struct err *err)
+{
+	int r = 0;
+
+	if (!a->kernels.n) {
+		char *name = NULL;
+
+		r = kernel_default(&name, err);
+		if (r == 0)
+			strv_take(specs, name);
+	}
+	for (size_t i = 0; r == 0 && i < a->kernels.n; i++) {
+		if (str_eq(a->kernels.items[i], "all"))
+			r = kernel_all(flavour, archs, n_archs, specs, err);
+		else
+			strv_add(specs, a->kernels.items[i]);
+	}
+	return r;
+}
+
+/* Take k over, unless it is there: by another spelling, or named twice. */
+static int add_kernel(struct kernel_set *set, struct kernel *k, struct err *err)
+{
+	for (size_t i = 0; i < set->n; i++) {
+		const struct kernel *other = &set->items[i];
+
+		if (other->arch != k->arch || !str_eq(other->name, k->name))
+			continue;
+		if (k->image && other->image && !str_eq(k->image, other->image))
+			return err_set(err, EINVAL,
+				       "%.200s and %.200s would both be kernel %s of the run: "
+				       "rename one",
+				       other->image, k->image, k->name);
+		return 0;
+	}
+	set->items = xreallocarray(set->items, set->n + 1, sizeof(*set->items));
+	set->items[set->n++] = *k;
+	*k = (struct kernel){0};
+	return 0;
+}
+
+/* One kernel, of a flavour, on one architecture. */
+static int resolve(const struct run_args *a, const char *spec, enum arch arch,
+		   const struct kernel_want *want, struct kernel_set *set, struct err *err)
+{
+	auto_cleanup(kernel) k = {0};
+	int r = a->dry_run ? kernel_describe(spec, arch, want->flavour, &k, err)
+			   : kernel_resolve(spec, arch, want, &k, err);
+
+	if (r == 0)
+		r = add_kernel(set, &k, err);
+	return r == 0 && run_cancelled() ? err_set(err, EINTR, "interrupted") : r;
+}
+
+static int resolve_kernels(struct run_args *a, struct progress *progress, struct kernel_set *set,
 			   struct err *err)
 {
 	enum arch archs[ARCH_COUNT];
-	auto_cleanup(strv) specs = {0};
-	const struct kernel_want want = {
-		.offline = a->options.offline, .progress = progress_fetch, .data = progress};
+	struct kernel_want want = {.offline = a->options.offline,
+				   .no_build = a->no_build,
+				   .cache_from = a->cache_from,
+				   .mirror = a->mirror,
+				   .progress = progress_fetch,
+				   .building = progress_build,
+				   .data = progress,
+				   .cancel = run_cancel_flag()};
 	size_t n_archs;
 	int r = parse_archs(a, archs, &n_archs, err);
 
-	if (r == 0)
-		r = kernel_specs(a, &specs, err);
-	if (r < 0)
-		return r;
-	ret->items = xcalloc(specs.n * n_archs, sizeof(*ret->items));
-	for (size_t k = 0; k < specs.n; k++)
-		for (size_t i = 0; i < n_archs; i++) {
-			if (a->dry_run)
-				r = kernel_describe(specs.items[k], archs[i], NULL,
-						    &ret->items[ret->n], err);
-			else
-				r = kernel_resolve(specs.items[k], archs[i], &want,
-						   &ret->items[ret->n], err);
-			if (r < 0)
-				return r;
-			ret->n++;
-		}
-	return 0;
+	if (!a->flavours.n)
+		strv_add(&a->flavours, "default");
+	for (size_t f = 0; r == 0 && f < a->flavours.n; f++) {
+		auto_cleanup(strv) specs = {0};
+
+		want.flavour = a->flavours.items[f];
+		r = kernel_specs(a, want.flavour, archs, n_archs, &specs, err);
+		for (size_t k = 0; k < specs.n; k++)
+			for (size_t i = 0; r == 0 && i < n_archs; i++)
+				r = resolve(a, specs.items[k], archs[i], &want, set, err);
+	}
+	return r;
 }
 
 static int print_plan(const struct plan *plan)
@@ -268,8 +311,6 @@ static int execute(struct run_args *a, struct progress *progress, struct run *ru
 		return print_plan(&plan);
 	}
 	progress_plan(progress, plan.n);
-	catch_signals(); /* until here an interrupt just ends the process: what was fetched is
-			    resumed */
 	r = run_execute(run, &plan, argv, dir, &err);
 	progress_stop(progress);
 	/* A folder in use is the caller's mistake; what this host lacks or did is not. */
@@ -294,7 +335,9 @@ int cmd_run(int argc, char **argv)
 					  &scenarios);
 	if (code >= 0)
 		goto out;
+	a.cache_from = cmd_cache_from(a.cache_from);
 	progress = progress_start(a.quiet || a.dry_run, &events);
+	catch_signals(); /* what was fetched and built so far is gone on with the next time */
 	if (!a.dry_run && run_begin(&a.options, &events, &run, &err) < 0) {
 		progress_stop(progress);
 		code = cmd_fail(EXIT_LOST, &err);
@@ -312,6 +355,7 @@ int cmd_run(int argc, char **argv)
 		code = EXIT_INTERRUPTED;
 out:
 	strv_deinit(&a.kernels);
+	strv_deinit(&a.flavours);
 	strv_deinit(&a.archs);
 	return code;
 }

@@ -35,6 +35,13 @@ int cmd_fail(int code, const struct err *err)
 	return code;
 }
 
+const char *cmd_cache_from(const char *option)
+{
+	const char *place = option ? option : getenv("LAB_CACHE_FROM");
+
+	return place && *place ? place : NULL;
+}
+
 int cmd_options(const struct cmd_usage *usage, const struct opt *table, size_t n, int argc,
 		char **argv, void *args, int *operands)
 {

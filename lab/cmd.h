@@ -42,6 +42,8 @@ void cmd_print_record(const struct run_record *record, bool json);
 /* From now on signals that end a program set the flag that is returned, for functions that poll it.
  */
 const volatile int *cmd_catch_signals(void);
+/* What --cache-from means: the option's value, else $LAB_CACHE_FROM; NULL: none, or empty. */
+const char *cmd_cache_from(const char *option);
 /* "lab: text" on stderr, made printable. Returns code. */
 int cmd_fail(int code, const struct err *err);
 

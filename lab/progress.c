@@ -25,8 +25,9 @@ struct progress {
 	size_t total, done, bad;
 	struct slot slots[SLOTS_MAX];
 	char accel[ARCH_COUNT][200];
-	char fetch_what[100]; /* "" when nothing is fetched */
-	uint64_t fetch_done, fetch_total;
+	char bar_what[200]; /* "" when nothing is fetched or built */
+	bool bar_bytes;	    /* else objects */
+	uint64_t bar_done, bar_total;
 	unsigned int drawn; /* lines of the display on the screen */
 };
 
@@ -62,20 +63,23 @@ static void erase(struct progress *p)
 	}
 }
 
-static void draw_fetch(struct progress *p)
+static void draw_bar(struct progress *p)
 {
 	auto_cleanup(buf) line = {0};
-	int filled = p->fetch_total ? (int)(p->fetch_done * BAR_WIDTH / p->fetch_total) : 0;
+	uint64_t done = p->bar_done < p->bar_total ? p->bar_done : p->bar_total;
+	int filled = p->bar_total ? (int)(done * BAR_WIDTH / p->bar_total) : 0;
 
-	if (!*p->fetch_what)
+	if (!*p->bar_what)
 		return;
 	buf_adds(&line, "  ");
-	for (int i = 0; p->fetch_total && i < BAR_WIDTH; i++)
+	for (int i = 0; p->bar_total && i < BAR_WIDTH; i++)
 		buf_addf(&line, "%s%c", i ? "" : "[", i < filled ? '#' : '.');
-	if (p->fetch_total)
-		buf_addf(&line, "] %.1f of %.1f MiB  ", p->fetch_done / 1048576.0,
-			 p->fetch_total / 1048576.0);
-	buf_adds(&line, p->fetch_what);
+	if (p->bar_total && p->bar_bytes)
+		buf_addf(&line, "] %.1f of %.1f MiB  ", done / 1048576.0, p->bar_total / 1048576.0);
+	else if (p->bar_total) /* of an estimate: it may be more in the end */
+		buf_addf(&line, "] %llu of %llu objects  ", (unsigned long long)p->bar_done,
+			 (unsigned long long)p->bar_total);
+	buf_adds(&line, p->bar_what);
 	draw_line(p, &line);
 }
 
@@ -105,7 +109,7 @@ static void draw(struct progress *p)
 		buf_addf(&line, "  %s %.1fs", s->what, (now_ms - s->since_ms) / 1e3);
 		draw_line(p, &line);
 	}
-	draw_fetch(p);
+	draw_bar(p);
 	fflush(stderr);
 }
 
@@ -130,25 +134,38 @@ static void *tick(void *data)
 	return NULL;
 }
 
-void progress_fetch(void *data, const char *what, uint64_t done, uint64_t total)
+static void show_bar(struct progress *p, const char *what, uint64_t done, uint64_t total,
+		     bool bytes)
 {
-	struct progress *p = data;
+	bool first, over = bytes ? total && done >= total : total && done == total;
 	auto_cleanup(buf) shown = {0};
-	bool first;
 
 	if (p->quiet)
 		return;
 	printable(&shown, what);
 	pthread_mutex_lock(&p->lock);
-	first = strncmp(p->fetch_what, shown.data, sizeof(p->fetch_what) - 1) != 0;
-	snprintf(p->fetch_what, sizeof(p->fetch_what), "%s", shown.data);
-	p->fetch_done = done;
-	p->fetch_total = total;
-	if (total && done >= total)
-		p->fetch_what[0] = '\0';
-	if (!p->live && first && !(total && done >= total))
-		fprintf(stderr, total ? "%s (%.1f MiB)\n" : "%s\n", shown.data, total / 1048576.0);
+	first = strncmp(p->bar_what, shown.data, sizeof(p->bar_what) - 1) != 0;
+	snprintf(p->bar_what, sizeof(p->bar_what), "%s", shown.data);
+	p->bar_bytes = bytes;
+	p->bar_done = done;
+	p->bar_total = total;
+	if (over)
+		p->bar_what[0] = '\0';
+	if (!p->live && first && !over && bytes && total)
+		fprintf(stderr, "%s (%.1f MiB)\n", shown.data, total / 1048576.0);
+	else if (!p->live && first && !over)
+		fprintf(stderr, "%s\n", shown.data);
 	pthread_mutex_unlock(&p->lock);
+}
+
+void progress_fetch(void *data, const char *what, uint64_t done, uint64_t total)
+{
+	show_bar(data, what, done, total, true);
+}
+
+void progress_build(void *data, const char *what, uint64_t done, uint64_t total)
+{
+	show_bar(data, what, done, total, false);
 }
 
 static void on_accel(void *data, enum arch arch, const char *why)

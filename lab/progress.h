@@ -15,7 +15,11 @@ void progress_plan(struct progress *p, size_t total);
 /* Remove the display; further events print nothing. NULL is fine. */
 void progress_stop(struct progress *p);
 
-/* For commands that only fetch (lab kernel pull): the same bar; data is a struct progress. */
+/*
+ * For commands that only fetch or build (lab kernel pull): the same bar, of bytes or of the objects
+ * of a kernel; data is a struct progress.
+ */
 void progress_fetch(void *data, const char *what, uint64_t done, uint64_t total);
+void progress_build(void *data, const char *what, uint64_t done, uint64_t total);
 
 #endif

@@ -31,11 +31,11 @@ int kernel_store_add(const struct lock_kernel *k, char *const *paths, kernel_pro
  */
 int kernel_store_verify(const struct lock_kernel *k, struct err *err);
 /*
- * From the store, else the packages are fetched (unless offline) and unpacked. -ENODATA: they
- * cannot be had.
+ * From the store, else the packages are fetched (unless want->offline) and unpacked. -ENODATA: they
+ * cannot be had. -EINTR: cancelled; what was fetched is kept.
  */
-int kernel_fetch(const struct lock_kernel *k, bool offline, kernel_progress_fn progress, void *data,
-		 struct kernel *ret, struct err *err);
+int kernel_fetch(const struct lock_kernel *k, const struct kernel_want *want, struct kernel *ret,
+		 struct err *err);
 /*
  * With its packages. Returns 1, 0 (nothing was there), or a negative errno: -EBUSY when another
  * process is just making it.

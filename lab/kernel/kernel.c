@@ -5,9 +5,11 @@
 
 #include "jail/base/io.h"
 #include "lab/cache.h"
+#include "lab/kbuild/kbuild.h"
 #include "lab/kernel/kernel-file.h"
 #include "lab/kernel/kernel-pin.h"
 #include "lab/kernel/kernel-store.h"
+#include "lab/kernel/kernel-target.h"
 
 void kernel_deinit(struct kernel *k)
 {
@@ -26,22 +28,6 @@ void kernel_deinit(struct kernel *k)
 	*k = (struct kernel){0};
 }
 
-int kernel_names(struct strv *names, char **default_name, struct err *err)
-{
-	auto_cleanup(pins) pins = {0};
-	int r = pins_load(&pins, err);
-
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < pins.n; i++) {
-		if (pins.items[i].suite)
-			strv_add(names, pins.items[i].name);
-		if (pins.items[i].is_default)
-			*default_name = xstrdup(pins.items[i].name);
-	}
-	return 0;
-}
-
 int kernel_unknown(const char *name, const struct pins *pins, struct err *err)
 {
 	auto_cleanup(buf) known = {0}, shown = {0};
@@ -54,44 +40,26 @@ int kernel_unknown(const char *name, const struct pins *pins, struct err *err)
 		       shown.data, known.data);
 }
 
-static const struct lock_kernel *by_version(const struct kernels_lock *lock, const char *version,
-					    enum arch arch)
-{
-	for (size_t i = 0; i < lock->n; i++)
-		if (lock->items[i].arch == arch && (str_eq(lock->items[i].version, version) ||
-						    str_eq(lock->items[i].release, version)))
-			return &lock->items[i];
-	return NULL;
-}
-
-/* Nothing pinned under spec for arch: say what is missing. */
-static int not_pinned(const struct kernels_lock *lock, const char *spec, enum arch arch,
-		      struct err *err)
+/* A pin of Debian's without an entry in the lock for arch: say what is missing. */
+static int not_pinned(const struct kernel_target *t, enum arch arch, struct err *err)
 {
 	auto_cleanup(buf) archs = {0};
-	auto_cleanup(pins) pins = {0};
-	int r;
 
-	for (size_t i = 0; i < lock->n; i++)
-		if (str_eq(lock->items[i].name, spec) || str_eq(lock->items[i].version, spec))
+	for (size_t i = 0; i < t->lock.n; i++)
+		if (str_eq(t->lock.items[i].name, t->name))
 			buf_addf(&archs, "%s%s", archs.len ? ", " : "",
-				 arch_name(lock->items[i].arch));
+				 arch_name(t->lock.items[i].arch));
 	if (archs.len)
-		return err_set(err, ENOTSUP, "kernel %.80s is not pinned for %s, only for %s", spec,
+		return err_set(err, ENOTSUP, "kernel %s is not pinned for %s, only for %s", t->name,
 			       arch_name(arch), archs.data);
-	r = pins_load(&pins, err);
-	if (r < 0)
-		return r;
-	if (pins_find(&pins, spec))
-		return err_set(err, ENOENT,
-			       "kernel %s is in kernels.yml but not in kernels.lock: run 'lab "
-			       "kernel pin %s'",
-			       spec, spec);
-	return kernel_unknown(spec, &pins, err);
+	return err_set(err, ENOENT,
+		       "kernel %s is in kernels.yml but not in kernels.lock: run 'lab kernel pin "
+		       "%s'",
+		       t->name, t->name);
 }
 
-int kernel_fetch(const struct lock_kernel *k, bool offline, kernel_progress_fn progress, void *data,
-		 struct kernel *ret, struct err *err)
+int kernel_fetch(const struct lock_kernel *k, const struct kernel_want *want, struct kernel *ret,
+		 struct err *err)
 {
 	auto_cleanup(strv) paths = {0};
 	struct err why = {0};
@@ -102,8 +70,9 @@ int kernel_fetch(const struct lock_kernel *k, bool offline, kernel_progress_fn p
 	for (size_t i = 0; i < k->n_debs; i++) {
 		char *path = NULL;
 
-		r = deb_fetch(&k->debs[i], offline, progress, data, NULL, &path, &why);
-		if (r == -ENOENT && offline)
+		r = deb_fetch(&k->debs[i], want->offline, want->progress, want->data, want->cancel,
+			      &path, &why);
+		if (r == -ENOENT && want->offline)
 			return err_set(err, ENODATA,
 				       "kernel %s for %s is not in the cache, and nothing may be "
 				       "fetched (offline): run 'lab kernel pull %s'",
@@ -118,24 +87,15 @@ int kernel_fetch(const struct lock_kernel *k, bool offline, kernel_progress_fn p
 				       why.msg);
 		strv_take(&paths, path);
 	}
-	r = kernel_store_add(k, paths.items, progress, data, ret, err);
+	r = kernel_store_add(k, paths.items, want->progress, want->data, ret, err);
 	return r < 0 ? err_wrap(err, "kernel %s for %s", k->name, arch_name(k->arch)) : 0;
 }
 
-/* What the lock has under spec, a name, version or release; NULL when it has nothing. */
-static const struct lock_kernel *locked(const struct kernels_lock *lock, const char *spec,
-					enum arch arch)
-{
-	const struct lock_kernel *k = kernels_lock_find(lock, spec, arch);
-
-	return k ? k : by_version(lock, spec, arch);
-}
-
-static int from_file(const char *path, enum arch arch, kernel_progress_fn progress, void *data,
+static int from_file(const char *path, enum arch arch, const struct kernel_want *want,
 		     struct kernel *ret, struct err *err)
 {
 	auto_cleanup(kernel) k = {0};
-	int r = kernel_from_path(path, arch, progress, data, &k, err);
+	int r = kernel_from_path(path, arch, want->progress, want->data, &k, err);
 
 	if (r < 0)
 		return r;
@@ -145,45 +105,188 @@ static int from_file(const char *path, enum arch arch, kernel_progress_fn progre
 	return 0;
 }
 
+static bool is_default(const char *flavour)
+{
+	return !flavour || str_eq(flavour, "default");
+}
+
+static int not_built(const struct kernel_target *t, enum arch arch, struct err *err)
+{
+	auto_free char *took = NULL;
+	auto_cleanup(kernel) other = {0};
+	auto_cleanup(buf) text = {0};
+	struct kbuild_history h = {0};
+
+	buf_addf(&text, "kernel %s for %s is not built", t->name, arch_name(arch));
+	if (built_find(t->name, arch, NULL, true, &other, NULL, NULL) == 0)
+		buf_adds(&text, " of the source and fragments that there are now");
+	buf_addf(&text, ": run 'lab kernel build %s", t->name);
+	if (arch != arch_native())
+		buf_addf(&text, " --arch %s", arch_name(arch));
+	buf_adds(&text, "'");
+	kbuild_history(t->name, arch, &h);
+	took = str_duration(h.seconds);
+	if (h.seconds)
+		buf_addf(&text, " (took %s last time)", took);
+	return err_set(err, ENODATA, "%s", text.data);
+}
+
+/* Of a pin: as its source and fragments are now, else from --cache-from, else built. */
+static int from_source(const struct kernel_target *t, enum arch arch,
+		       const struct kernel_want *want, struct kernel *ret, struct err *err)
+{
+	const struct kbuild_request request = {.name = t->name,
+					       .arch = arch,
+					       .flavour = &t->flavour,
+					       .pin = t->pin,
+					       .package = t->package,
+					       .want = want};
+	auto_free char *inputs = NULL;
+	bool local = false;
+	int r;
+
+	inputs = kbuild_inputs(&request, &local, err);
+	if (!inputs)
+		return err->code ? -err->code : -EIO;
+	r = built_find(t->name, arch, inputs, true, ret, NULL, NULL);
+	if (r == -ENOENT && want->cache_from)
+		r = built_fetch(want->cache_from, t->name, arch, inputs, want->progress, want->data,
+				want->cancel, ret, err);
+	if (r != -ENOENT)
+		return r;
+	if (want->no_build)
+		return not_built(t, arch, err);
+	r = kbuild(&request, ret, NULL, err);
+	if (r != -ENOENT)
+		return r;
+	err->code = ENODATA; /* a compiler or another tool: no mistake in what was asked for */
+	return -ENODATA;
+}
+
+static int from_target(const struct kernel_target *t, const char *spec, enum arch arch,
+		       const struct kernel_want *want, struct kernel *ret, struct err *err)
+{
+	int r;
+
+	if (t->is_binary)
+		return t->binary ? kernel_fetch(t->binary, want, ret, err)
+				 : not_pinned(t, arch, err);
+	r = kernel_target_check(t, err);
+	if (r == 0)
+		return from_source(t, arch, want, ret, err);
+	/* one that was built of the user's own source, or imported */
+	if (built_find(t->name, arch, NULL, true, ret, NULL, NULL) == 0)
+		return 0;
+	return !t->pin && is_default(want->flavour) && io_exists(spec)
+		       ? from_file(spec, arch, want, ret, err)
+		       : r;
+}
+
 int kernel_resolve(const char *spec, enum arch arch, const struct kernel_want *want,
 		   struct kernel *ret, struct err *err)
 {
-	auto_cleanup(kernels_lock) lock = {0};
-	const struct lock_kernel *k;
+	auto_cleanup(kernel_target) target = {0};
 	struct err unused = {0};
 	int r;
 
 	if (!err)
 		err = &unused;
-	if (strchr(spec, '/') || str_ends(spec, ".deb"))
-		return from_file(spec, arch, want->progress, want->data, ret, err);
-	r = kernels_lock_load(&lock, err);
-	if (r < 0)
-		return r;
-	k = locked(&lock, spec, arch);
-	if (k)
-		return kernel_fetch(k, want->offline, want->progress, want->data, ret, err);
-	if (io_exists(spec))
-		return from_file(spec, arch, want->progress, want->data, ret, err);
-	return not_pinned(&lock, spec, arch, err);
+	if (kernel_spec_is_path(spec)) {
+		if (!is_default(want->flavour))
+			return err_set(err, EINVAL,
+				       "kernel %s: a file is what it is: it has no flavour '%s'",
+				       spec, want->flavour);
+		return from_file(spec, arch, want, ret, err);
+	}
+	r = kernel_target(spec, arch, want->flavour, &target, err);
+	return r < 0 ? r : from_target(&target, spec, arch, want, ret, err);
+}
+
+/* What is known of a kernel that is not there yet. */
+static int describe(const struct kernel_target *t, enum arch arch, struct kernel *ret,
+		    struct err *err)
+{
+	const struct lock_source *source = kernels_lock_source(&t->lock, t->pin->name);
+	const char *version = t->is_binary ? t->binary->version
+			      : source	   ? source->version
+					   : t->pin->series;
+	struct kernel k = {.arch = arch};
+
+	if (kver_parse(version, &k.kver, err) < 0)
+		return -EINVAL;
+	k.name = xstrdup(t->name);
+	k.version = xstrdup(version);
+	k.release = t->is_binary ? xstrdup(t->binary->release) : NULL;
+	*ret = k;
+	return 0;
 }
 
 int kernel_describe(const char *spec, enum arch arch, const char *flavour, struct kernel *ret,
 		    struct err *err)
 {
-	auto_cleanup(kernels_lock) lock = {0};
-	const struct lock_kernel *k = NULL;
 	const struct kernel_want want = {.flavour = flavour, .offline = true, .no_build = true};
+	auto_cleanup(kernel_target) t = {0};
+	struct err why = {0};
+	int r;
 
-	if (!strchr(spec, '/') && !str_ends(spec, ".deb") && kernels_lock_load(&lock, NULL) == 0)
-		k = locked(&lock, spec, arch);
-	if (!k || kernel_store_find(k, ret, NULL) == 0)
-		return k ? 0 : kernel_resolve(spec, arch, &want, ret, err);
-	*ret = (struct kernel){.name = xstrdup(k->name),
-			       .version = xstrdup(k->version),
-			       .release = xstrdup(k->release),
-			       .arch = arch};
-	return kver_parse(k->version, &ret->kver, err);
+	if (kernel_spec_is_path(spec))
+		return kernel_resolve(spec, arch, &want, ret, err);
+	r = kernel_target(spec, arch, flavour, &t, err);
+	if (r < 0)
+		return r;
+	if (t.binary)
+		return kernel_store_find(t.binary, ret, NULL) == 0 ? 0
+								   : describe(&t, arch, ret, err);
+	r = from_target(&t, spec, arch, &want, ret, &why);
+	if (r == -ENODATA)
+		return describe(&t, arch, ret, err);
+	return r < 0 ? err_set(err, -r, "%s", why.msg) : 0;
+}
+
+int kernel_default(char **name, struct err *err)
+{
+	auto_cleanup(pins) pins = {0};
+	int r = pins_load(&pins, err);
+
+	for (size_t i = 0; r == 0 && i < pins.n; i++)
+		if (pins.items[i].is_default)
+			*name = xstrdup(pins.items[i].name);
+	return r;
+}
+
+/* Is the pin in that flavour Debian's kernel, or built for each architecture? */
+static bool needs_no_build(const char *name, const char *flavour, const enum arch *archs, size_t n)
+{
+	bool ready = true;
+
+	for (size_t i = 0; ready && i < n; i++) {
+		auto_cleanup(kernel) k = {0};
+
+		ready = kernel_describe(name, archs[i], flavour, &k, NULL) == 0 && k.image;
+	}
+	return ready;
+}
+
+int kernel_all(const char *flavour, const enum arch *archs, size_t n, struct strv *names,
+	       struct err *err)
+{
+	auto_cleanup(pins) pins = {0};
+	size_t had = names->n;
+	int r = pins_load(&pins, err);
+
+	for (size_t i = 0; r == 0 && i < pins.n; i++) {
+		const struct pin *pin = &pins.items[i];
+
+		if ((pin->suite && is_default(flavour)) ||
+		    needs_no_build(pin->name, flavour, archs, n))
+			strv_add(names, pin->name);
+	}
+	if (r == 0 && names->n == had)
+		return err_set(err, ENODATA,
+			       "'all' is what needs no build, and no kernel of flavour %s is built "
+			       "for all these architectures: name the kernels",
+			       is_default(flavour) ? "default" : flavour);
+	return r;
 }
 
 char kernel_config_option(const struct kernel *k, const char *option)

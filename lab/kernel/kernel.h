@@ -42,11 +42,15 @@ struct kernel {
  */
 typedef void (*kernel_progress_fn)(void *data, const char *what, uint64_t done, uint64_t total);
 
+/* The name of the pin that is marked default, allocated. */
+int kernel_default(char **name, struct err *err);
 /*
- * The pins that "all" means, in kernels.yml's order: those that need no build. *default_name is the
- * one marked default. Strings are the caller's.
+ * What "all" means, in kernels.yml's order, added to names: the pins that need no build, which is
+ * Debian's kernels, and those that are built in that flavour (NULL: their own) for each of these
+ * architectures. -ENODATA: there is none.
  */
-int kernel_names(struct strv *names, char **default_name, struct err *err);
+int kernel_all(const char *flavour, const enum arch *archs, size_t n, struct strv *names,
+	       struct err *err);
 
 /* How a kernel may be got. Zeroes are a good default, except for the callbacks' data. */
 struct kernel_want {
@@ -65,20 +69,22 @@ struct kernel_want {
 
 /*
  * Resolve spec (a pin, a pin with a flavour ("6.1+kasan"), a version, the name of a kernel built
- * before, or a path to bzImage/Image/vmlinux, to a build tree, to a .deb) for arch, fetching and
- * building what is missing from the cache. Returns 0, -ENOENT (unknown name: the text lists the
- * pins; or no such file), -ENOEXEC (a file that is no kernel), -ENODATA (not in the cache, and
- * want forbids to get it; or gone from mirror and snapshot), -ENOTSUP (the pin has no such
- * architecture), -EINVAL (a file whose configuration is known and lacks what a guest needs, or has
- * it as modules that are not there), -EINTR, or what fetching and building said. *ret is the
- * caller's, to be released with kernel_deinit().
+ * before, or a path to bzImage/Image/vmlinux, to a build tree, to a .deb) for arch. What is missing
+ * from the cache is fetched, taken from want->cache_from, or built. Returns 0, -ENOENT (unknown
+ * name: the text lists the pins; no such file or fragment), -ENOEXEC (a file that is no kernel),
+ * -ENODATA (not in the cache, and want forbids to get it; gone from mirror and snapshot; or a tool
+ * that the build needs is not there), -ENOTSUP (the pin has no such architecture), -EINVAL (no such
+ * flavour; a file whose configuration is known and lacks what a guest needs, or has it as modules
+ * that are not there), -EINTR, or what fetching and building said. *ret is the caller's, to be
+ * released with kernel_deinit().
  */
 int kernel_resolve(const char *spec, enum arch arch, const struct kernel_want *want,
 		   struct kernel *ret, struct err *err);
 
 /*
  * As kernel_resolve(), for a plan that is only looked at: a pin that is not cached is described by
- * its lock (name, version, release) with image NULL, and nothing is fetched or built.
+ * what kernels.yml and the lock say of it (name, version, release) with image NULL, and nothing is
+ * fetched, unpacked or built.
  */
 int kernel_describe(const char *spec, enum arch arch, const char *flavour, struct kernel *ret,
 		    struct err *err);

@@ -30,6 +30,11 @@ bool run_cancelled(void)
 	return cancelled;
 }
 
+const volatile int *run_cancel_flag(void)
+{
+	return &cancelled;
+}
+
 struct run {
 	const struct run_options *options;
 	const struct run_events *events;

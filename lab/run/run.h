@@ -35,6 +35,8 @@ struct run_events {
 /* End the run soon; async-signal-safe. */
 void run_cancel(void);
 bool run_cancelled(void);
+/* For what takes it as a flag (kernel.h): not zero once it is cancelled. */
+const volatile int *run_cancel_flag(void);
 
 struct run;
 
