@@ -2,10 +2,8 @@
 #include <archive_entry.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "jail/base/io.h"
 #include "lab/debian/deb.h"
@@ -280,8 +278,6 @@ static int find_top(struct unpacking *u, char **ret, struct err *err)
  */
 static int check_links(struct unpacking *u, const char *top, struct err *err)
 {
-	struct open_how how = {.flags = O_PATH | O_CLOEXEC,
-			       .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
 	auto_close int fd = openat(u->root, *top ? top : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	size_t skip = *top ? strlen(top) + 1 : 0;
 
@@ -292,7 +288,7 @@ static int check_links(struct unpacking *u, const char *top, struct err *err)
 		auto_close int to = -1;
 
 		do
-			to = syscall(SYS_openat2, fd, path, &how, sizeof(how));
+			to = io_open_beneath(fd, path, O_PATH, 0, true);
 		while (to < 0 && errno == EAGAIN); /* something was renamed meanwhile */
 		if (to < 0 && errno == EXDEV)
 			return refuse(u, path, "is a link that leaves the tree", err);

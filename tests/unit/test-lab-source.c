@@ -67,7 +67,7 @@ static void put(const char *path, const char *from, size_t len)
 	auto_cleanup(buf) data = {0};
 
 	assert_int_equal(io_mkdirs(sources, 0755, NULL), 0);
-	assert_int_equal(io_read_file(AT_FDCWD, from, 1 << 20, &data, NULL), 0);
+	assert_int_equal(io_read_file(AT_FDCWD, from, 64 << 20, &data, NULL), 0);
 	assert_int_equal(io_write_atomic(AT_FDCWD, path, data.data, len < data.len ? len : data.len,
 					 0644, NULL),
 			 0);
@@ -168,11 +168,11 @@ static void wrong_checksum(void **state)
 	assert_null(source_id(&p.place, NULL));
 	p.pin.source.sha256 = p.hex;
 	assert_int_equal(open_it(&p, NULL), 0);
-	strv_deinit(&p.looking.said);
 	/* the right file of the wrong version is a mistake in the pin */
 	fresh(state);
 	p.pin.name = (char *)"6.6";
 	assert_int_equal(open_it(&p, "is Linux 6.5.0, not 6.6"), -EINVAL);
+	strv_deinit(&p.looking.said);
 }
 
 static void interrupted(void **state)
