@@ -169,13 +169,21 @@ static int to_name(const void *key, const void *item)
 	return strcmp(key, ((const struct kconfig_option *)item)->name);
 }
 
-const char *kconfig_get(const struct kconfig *c, const char *option)
+static const char *find(const struct kconfig *c, const char *name)
 {
-	const char *name = str_starts(option, "CONFIG_") ? option + 7 : option;
 	const struct kconfig_option *o =
 		c->n ? bsearch(name, c->items, c->n, sizeof(*c->items), to_name) : NULL;
 
-	return o ? o->value : "n";
+	return o ? o->value : NULL;
+}
+
+const char *kconfig_get(const struct kconfig *c, const char *option)
+{
+	const char *value = find(c, option);
+
+	if (!value && str_starts(option, "CONFIG_"))
+		value = find(c, option + 7);
+	return value ? value : "n";
 }
 
 void kconfig_diff(const struct kconfig *a, const struct kconfig *b, kconfig_diff_fn fn, void *data)
