@@ -28,7 +28,7 @@ static const struct opt options[] = {
 static const struct cmd_usage usage = {
 	"kernel",
 	"list | pin NAME... | pull [NAME...] | verify [NAME...] | path NAME | rm NAME... |\n"
-	"                  build NAME | export NAME FILE | import FILE",
+	"                  build NAME | config NAME | export NAME FILE | import FILE",
 	"Pinned kernels (kernel-config/kernels.yml and kernels.lock):\n"
 	"  list     names, versions, architectures, and what is in the cache or built\n"
 	"  pin      look for the newest package of a kernel and write it to the lock\n"
@@ -37,6 +37,7 @@ static const struct cmd_usage usage = {
 	"  path     print where the image, config, modules or vmlinux of a kernel are\n"
 	"  rm       remove a kernel from the cache\n"
 	"  build    build a kernel from its source (build --help)\n"
+	"  config   what a kernel's fragments ask for, what it has, and why not (config --help)\n"
 	"  export   write a kernel that was built here to a file (export --help)\n"
 	"  import   take one in from such a file (import --help)",
 };
@@ -459,6 +460,7 @@ static const struct command {
 	int (*fn)(int argc, char **argv);
 } commands[] = {
 	{"build", cmd_kernel_build},
+	{"config", cmd_kernel_config},
 	{"export", cmd_kernel_export},
 	{"import", cmd_kernel_import},
 	{NULL, NULL},
@@ -488,7 +490,7 @@ int cmd_kernel(int argc, char **argv)
 		if (str_eq(argv[at], verbs[i].name))
 			return run_verb(&s, &verbs[i], argv + at + 1);
 	err_set(&err, EINVAL,
-		"%s%.60s%s: list, pin, pull, verify, path, rm, build, export or import",
+		"%s%.60s%s: list, pin, pull, verify, path, rm, build, config, export or import",
 		at < argc ? "unknown verb '" : "say what to do", at < argc ? argv[at] : "",
 		at < argc ? "'" : "");
 	cmd_fail(EXIT_USAGE, &err);

@@ -24,6 +24,7 @@ struct kernel_selection {
 int kernel_list(const struct kernel_selection *of, bool json);
 
 int cmd_kernel_build(int argc, char **argv);
+int cmd_kernel_config(int argc, char **argv);
 int cmd_kernel_export(int argc, char **argv);
 int cmd_kernel_import(int argc, char **argv);
 

@@ -324,7 +324,7 @@ static void why_on(struct why *w, const char *name)
 		buf_adds(w->out, "can only be turned off with ");
 		join(w->out, &hidden, " and with ");
 	} else {
-		buf_adds(w->out, "something else in the fragments or the kernel's defaults set it");
+		buf_adds(w->out, "it was asked for, or is the kernel's default");
 	}
 }
 
@@ -366,7 +366,7 @@ static void why_not(struct why *w, const char *name, const char *value)
 			buf_addf(w->out, "depends on a test of the compiler and its tools: %.200s",
 				 macro);
 		else
-			buf_adds(w->out, "nothing that it depends on is missing");
+			buf_adds(w->out, "it could be set: nothing that it depends on is missing");
 	}
 }
 

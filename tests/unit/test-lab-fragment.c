@@ -6,8 +6,11 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <glob.h>
 #include <string.h>
 
+#include "jail/base/io.h"
 #include "lab/kbuild/fragment.h"
 
 static int parse(const char *text, struct fragment *ret, struct err *err)
@@ -183,13 +186,52 @@ static void test_combine(void **state)
 	}
 }
 
+/* The project's own: each option has its reason, and all of them can be combined. */
+static void test_project(void **state)
+{
+	static const struct kver kvers[] = {{{5, 10}}, {{6, 1}}, {{6, 5}}, {{6, 12}}, {{7, 2}}};
+	struct fragment fragments[40] = {0};
+	glob_t found;
+
+	(void)state;
+	assert_int_equal(glob("kernel-config/*.config", 0, NULL, &found), 0);
+	assert_in_range(found.gl_pathc, 2, array_len(fragments));
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		auto_cleanup(buf) text = {0};
+		struct err err = {0};
+
+		assert_int_equal(
+			io_read_file(AT_FDCWD, found.gl_pathv[i], FRAGMENT_MAX_BYTES, &text, NULL),
+			0);
+		if (fragment_parse(found.gl_pathv[i], found.gl_pathv[i], text.data, text.len,
+				   &fragments[i], &err) < 0)
+			fail_msg("%s", err.msg);
+		for (size_t o = 0; o < fragments[i].n; o++)
+			if (!fragments[i].items[o].reason)
+				fail_msg("%s:%d: %s has no reason", found.gl_pathv[i],
+					 fragments[i].items[o].line, fragments[i].items[o].name);
+	}
+	for (size_t v = 0; v < array_len(kvers); v++)
+		for (int arch = 0; arch < ARCH_COUNT; arch++) {
+			auto_cleanup(fragment_set) set = {0};
+			struct err err = {0};
+
+			if (fragment_set_build(fragments, found.gl_pathc, &kvers[v], arch, &set,
+					       &err) < 0)
+				fail_msg("%s", err.msg);
+			assert_true(set.n > 0);
+		}
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		fragment_deinit(&fragments[i]);
+	globfree(&found);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_mistakes),
-		cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_combine),
+		cmocka_unit_test(test_lines),	cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_bounds),	cmocka_unit_test(test_combine),
+		cmocka_unit_test(test_project),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,7 +32,7 @@ static void test_why(void **state)
 		{TITLE, "MODULE", "y", "no such option in 6.12 (did you mean MODULES?)"},
 		{"", "FAKE_THAT_IS_FAR_FROM_ALL", "y", "no such option"},
 		{"", "FAKE", "y", "no such option"},
-		{"", "OUTDENTED", "y", "nothing that it depends on is missing"},
+		{"", "OUTDENTED", "y", "it could be set: nothing that it depends on is missing"},
 		{TITLE, "ARM64_THING", "y", "no such option in 6.12 for amd64 (arm64 has it)"},
 		{TITLE, "CONFIG_AFTER_HELP", "y",
 		 "depends on FIRST, which is n and on SECOND, which is n (cannot be set by itself; "
@@ -41,7 +41,7 @@ static void test_why(void **state)
 		{TITLE, "IN_MENU", "m", "depends on FIRST, which is n and on MODULES, which is n"},
 		{FIRST, "IN_MENU", "m", "can only be set with EXPERT, which is n"},
 		{FIRST "CONFIG_EXPERT=y\n", "IN_MENU", "m",
-		 "nothing that it depends on is missing"},
+		 "it could be set: nothing that it depends on is missing"},
 		{FIRST, "BOTH", "y",
 		 "depends on DEBUG_KERNEL || SECOND && !FIRST (DEBUG_KERNEL is n, SECOND is n, "
 		 "FIRST is y)"},
@@ -84,7 +84,8 @@ static void test_why(void **state)
 		/* depends on A if B */
 		{FIRST, "CONDITIONAL", "y",
 		 "depends on SECOND || !FIRST (SECOND is n, FIRST is y)"},
-		{TITLE, "CONDITIONAL", "y", "nothing that it depends on is missing"},
+		{TITLE, "CONDITIONAL", "y",
+		 "it could be set: nothing that it depends on is missing"},
 		/* the definition that lacks least, of those with a prompt */
 		{FIRST, "TWICE", "y", "depends on DEBUG_KERNEL, which is n"},
 	};
