@@ -10,6 +10,7 @@
 #include "lab/cache.h"
 #include "lab/cmd.h"
 #include "lab/kbuild/built-meta.h"
+#include "lab/kbuild/kbuild.h"
 #include "lab/kernel/kernel-pin.h"
 #include "lab/kernel/kernel-store.h"
 #include "lab/kernel/kernel-target.h"
@@ -27,13 +28,11 @@ static const struct opt options[] = {
 
 static const struct cmd_usage usage = {
 	"cache", "[options] [prune]",
-	"What the cache holds. 'prune' removes what is made or fetched "
-	"again when it is needed: guest\n"
-	"images, downloaded packages, kernel sources, objects of "
-	"kernel builds; and kernels that are\n"
-	"not in kernels.lock and kernels.yml (any more). The other "
-	"kernels stay ('lab kernel rm NAME'),\n"
-	"and so does what another lab is working on."};
+	"What the cache holds. 'prune' removes what is made or fetched again when it is needed:\n"
+	"guest images, downloaded packages, kernel sources, objects of kernel builds; and kernels\n"
+	"that kernels.lock does not have (any more), or of which kernels.yml and the fragments\n"
+	"make another one now. The other kernels stay ('lab kernel rm NAME'), and so does what\n"
+	"another lab is working on."};
 
 enum prune {
 	PRUNE_NOT,
@@ -160,16 +159,37 @@ static int prune_part(struct pruning *p, const struct part *part, const char *ba
 	return r;
 }
 
-/* One that was built is wanted as long as it could be built: of a pin, or of a source of the
- * user's. */
+/* Would a build of that name today be this very one, by either compiler? */
+static bool is_current(const struct built *b)
+{
+	auto_cleanup(kernel_target) t = {0};
+
+	if (kernel_target(b->name, b->arch, NULL, &t, NULL) < 0 || t.is_binary ||
+	    kernel_target_check(&t, NULL) < 0 || !str_eq(t.name, b->name))
+		return false;
+	for (int llvm = 0; llvm < 2; llvm++) {
+		const struct kernel_want want = {.offline = true, .llvm = llvm};
+		const struct kbuild_request r = {.name = b->name,
+						 .arch = b->arch,
+						 .flavour = &t.flavour,
+						 .pin = t.pin,
+						 .package = t.package,
+						 .want = &want};
+		bool local;
+		auto_free char *inputs = kbuild_inputs(&r, &local, NULL);
+
+		if (!inputs || str_eq(inputs, b->inputs))
+			return true; /* NULL: a fragment of the user's, which is elsewhere */
+	}
+	return false;
+}
+
 static int keep_built(void *data, const struct built *b, const char *dir, struct err *err)
 {
-	auto_cleanup(kernel_target) target = {0};
 	struct pruning *p = data;
 
 	(void)err;
-	if (b->local || (kernel_target(b->name, b->arch, NULL, &target, NULL) == 0 && target.pin &&
-			 !target.is_binary && str_eq(target.name, b->name)))
+	if (b->local || is_current(b))
 		strv_add(&p->keep, strrchr(dir, '/') + 1);
 	return 0;
 }

@@ -1,8 +1,8 @@
 # built-kernel.py - a made-up kernel as lab keeps those that were built: as a folder of the cache, or
 # as a file of `lab kernel export` with one thing wrong. Written without lab, from built.h.
 #
-#   built-kernel.py folder IMAGE KERNELS NAME ARCH   the folder below KERNELS; prints its path
-#   built-kernel.py file IMAGE OUT DAMAGE            an archive of 6.1+guest for amd64
+#   built-kernel.py folder IMAGE KERNELS NAME ARCH [local]   the folder below KERNELS; prints its path
+#   built-kernel.py file IMAGE OUT DAMAGE                    an archive of 6.1+guest for amd64
 import hashlib, io, json, os, struct, sys, tarfile
 
 INPUTS = hashlib.sha256(b"inputs").hexdigest()
@@ -45,13 +45,16 @@ def sums(files):
     return "".join(f"{sha256(files[path])}  {path}\n" for path in sorted(files)).encode()
 
 
-def folder(image, kernels, name, arch):
+def folder(image, kernels, name, arch, local=""):
     files, meta = kernel(image, name, arch)
     meta["source_dir"] = "/my/secret/folder"
+    if local:
+        del meta["inputs"]
+        meta["local"] = True
     files["SHA256SUMS"] = sums(files)
     meta["sums_sha256"] = sha256(files["SHA256SUMS"])
     files["meta.json"] = json.dumps(meta).encode()
-    top = f"{kernels}/{name}-{arch}-{INPUTS[:16]}"
+    top = f"{kernels}/{name}-{arch}-{local or INPUTS[:16]}"
     for path, data in files.items():
         os.makedirs(os.path.dirname(f"{top}/{path}"), exist_ok=True)
         open(f"{top}/{path}", "wb").write(data)

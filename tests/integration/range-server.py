@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import time
+import urllib.parse
 
 folder, log, portfile = sys.argv[1:4]
 
@@ -32,7 +33,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         wanted = self.headers.get("Range", "-")
         with open(log, "a") as f:
             f.write(f"GET {self.path} {wanted}\n")
-        path = os.path.join(folder, self.path.lstrip("/"))
+        path = os.path.join(folder, urllib.parse.unquote(self.path).lstrip("/"))
         if setting(".status"):
             return self.send_error(int(setting(".status")))
         if not os.path.isfile(path):
