@@ -172,9 +172,11 @@ static int prepare(struct build *b, struct err *err)
 static void set_command(struct build *b)
 {
 	const char *src = b->source.dir, *version = b->source.version;
-	auto_free char *map = str_printf("-ffile-prefix-map=%s=/usr/src/linux-%s-obj "
-					 "-ffile-prefix-map=%s=/usr/src/linux-%s",
-					 b->obj, version, src, version);
+	/* the last one that fits counts: the cache may be below the tree. ccache knows the option,
+	   and finds what was compiled for another flavour */
+	auto_free char *map = str_printf("-ffile-prefix-map=%s=/usr/src/linux-%s "
+					 "-ffile-prefix-map=%s=/usr/src/linux-%s-obj",
+					 src, version, b->obj, version);
 
 	make_argv(&b->command, src, b->obj, &b->tc);
 	strv_add(&b->command, "KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 1970");
