@@ -110,7 +110,7 @@ static int build_one(const char *name, enum arch arch, const struct build_args *
 				   .mirror = a->mirror,
 				   .cache_from = a->cache_from,
 				   .progress = progress_fetch,
-				   .building = progress_fetch,
+				   .building = progress_build,
 				   .data = progress,
 				   .cancel = cmd_catch_signals()};
 	struct kbuild_request request = {

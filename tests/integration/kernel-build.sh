@@ -51,7 +51,7 @@ kernel_of() { echo "$LAB_CACHE/kernels/$1"-*; }
 first=$(build 6.5 2>said) || cat said
 ok "a pin is built from its tarball" grep -q "^6.5 $native: Linux 6.5.0 of linux-6.5.tar.xz, built in" <<<"$first"
 ok "what is done next is said" grep -q "next: lab run --kernel 6.5 " <<<"$first"
-ok "while it was built, so was what it waits for" grep -q "^building kernel 6.5 $native, for the first time" said
+ok "while it was built, so was what it waits for" grep -qx "building kernel 6.5 $native, for the first time" said
 one=$(kernel_of 6.5-$native)
 ok "image, config, vmlinux, a module are in the cache" bash -c "
 	[[ -s '$one/image' && -s '$one/vmlinux' && -s '$one/lib/modules/6.5.0/kernel/drivers/misc/mod.ko' ]] &&
@@ -67,7 +67,7 @@ ok "again: it is there" bash -c "'$lab' kernel build 6.5 | grep -q 'was there' &
 fresh() { build 6.5 --fresh >/dev/null 2>said && grep -q "last time\|first time" said && [[ $(made "6.5-$native") == 7 ]]; }
 echo "265 9" >"$LAB_CACHE/builds/6.5-$native.history"
 ok "--fresh builds all of it" fresh
-ok "and says how long it took last time" grep -q "^building kernel 6.5 $native, took 4 min 25 s last time" said
+ok "and says how long it took last time" grep -qx "building kernel 6.5 $native, took 4 min 25 s last time" said
 json() { build 6.5 --json | jq -e '.[0] | .was_there and .image_bytes > 60000 and .notes == []'; }
 ok "--json" json
 same_bytes() {

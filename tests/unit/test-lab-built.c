@@ -28,7 +28,8 @@ static const char good[] =
 	"\", \"source_what\": \"linux-source-6.1 6.1.176-1\", \"compiler\": \"gcc \\\"12\\\"\", "
 	"\"build_id\": \"a0b1\", \"source_prefix\": \"/usr/src/linux-6.1.176\", \"source_dir\": "
 	"\"/cache/s\", \"image_sha256\": \"" HEX "\", \"sums_sha256\": \"" OTHER
-	"\", \"fragments\": [\"minimal\", \"guest\", \"/my own.config\"], \"local\": false, "
+	"\", \"fragments\": [\"minimal\", \"guest\", \"/my own.config\"], \"notes\": "
+	"[\"-std=gnu11: why\"], \"local\": false, "
 	"\"objects\": 2345, \"seconds\": 265, \"jobs\": 2, \"built_at\": 1795312800, "
 	"\"image_size\": 2600000}\n";
 
@@ -45,6 +46,7 @@ static void test_meta(void **state)
 	assert_int_equal(m.built.arch, ARCH_ARM64);
 	assert_int_equal(m.built.built_at, 1795312800);
 	assert_string_equal(m.built.fragments.items[2], "/my own.config");
+	assert_string_equal(m.built.notes.items[0], "-std=gnu11: why");
 	built_meta_print(&m, false, &again);
 	assert_string_equal(again.data, good);
 	built_meta_print(&m, true, &shared);
@@ -84,6 +86,8 @@ static void test_meta_bad(void **state)
 		{"\"schema\": 1", "\"schema\": 2", "schema must be 1"},
 		{"\"jobs\"", "\"job\"", "job"},
 		{"[\"minimal\", \"guest\", \"/my own.config\"]", "[[]]", "fragments"},
+		{"-std=gnu11: why", "\\u001b[2J", "notes must be a list of lines"},
+		{"[\"-std=gnu11: why\"]", "{}", "notes"},
 		{"{\"schema\"", "[\"schema\"", "m:1:"},
 	};
 
