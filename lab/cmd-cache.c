@@ -122,7 +122,8 @@ static int prune_entry(struct pruning *p, const struct part *part, const char *d
 	uint64_t size;
 	int r;
 
-	if (lstat(path, &st) < 0 || str_eq(path, lock_path) || strv_has(&p->keep, name) ||
+	if (lstat(path, &st) < 0 || str_eq(path, lock_path) ||
+	    (part->prune == PRUNE_UNPINNED && strv_has(&p->keep, name)) ||
 	    str_ends(name, ".history"))
 		return 0;
 	age_ms = (time(NULL) - (st.st_atime > st.st_mtime ? st.st_atime : st.st_mtime)) * 1000;
