@@ -9,7 +9,7 @@
 #include "lab/kbuild/kconfig-history.h"
 #include "lab/kbuild/kconfig-lang.h"
 
-enum { FILE_MAX_BYTES = 2 << 20, SHOWN_MAX = 3, DEPTH_MAX = 1 };
+enum { FILE_MAX_BYTES = 2 << 20, SHOWN_MAX = 3, DEPTH_MAX = 1, SHORT_MAX = 5 };
 
 struct kconfig_tree {
 	struct klang k;
@@ -404,7 +404,8 @@ static void unknown(const struct why *w, const char *name)
 	}
 	for (size_t i = 0; i < k->n; i++)
 		names[i] = k->defs[i].name;
-	near = str_nearest(name, names, k->n);
+	/* among so many something is near to every short name */
+	near = strlen(name) > SHORT_MAX ? str_nearest(name, names, k->n) : NULL;
 	if (near)
 		buf_addf(w->out, " (did you mean %s?)", near);
 }
