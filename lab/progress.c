@@ -76,9 +76,11 @@ static void draw_bar(struct progress *p)
 		buf_addf(&line, "%s%c", i ? "" : "[", i < filled ? '#' : '.');
 	if (p->bar_total && p->bar_bytes)
 		buf_addf(&line, "] %.1f of %.1f MiB  ", done / 1048576.0, p->bar_total / 1048576.0);
-	else if (p->bar_total) /* of an estimate: it may be more in the end */
-		buf_addf(&line, "] %llu of %llu objects  ", (unsigned long long)p->bar_done,
+	else if (p->bar_total)
+		buf_addf(&line, "] %llu of %llu objects  ", (unsigned long long)done,
 			 (unsigned long long)p->bar_total);
+	else if (p->bar_done && !p->bar_bytes)
+		buf_addf(&line, "%llu objects  ", (unsigned long long)p->bar_done);
 	buf_adds(&line, p->bar_what);
 	draw_line(p, &line);
 }

@@ -146,6 +146,9 @@ static int from_source(const struct kernel_target *t, enum arch arch,
 	int r;
 
 	inputs = kbuild_inputs(&request, &local, err);
+	if (!inputs && err->code == ENOENT && /* a fragment of the user's own, by its short name */
+	    built_find(t->name, arch, NULL, true, ret, NULL, NULL) == 0)
+		return 0;
 	if (!inputs)
 		return err->code ? -err->code : -EIO;
 	r = built_find(t->name, arch, inputs, true, ret, NULL, NULL);

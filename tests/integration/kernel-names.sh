@@ -161,6 +161,15 @@ truncate -s 100 "$("$lab" kernel path 6.1+debug --what vmlinux)"
 ok "a damaged one" says 3 "vmlinux" "$lab" kernel verify 6.1+debug
 ok "is told how to be had anew" bash -c "'$lab' kernel verify 6.1+debug 2>&1 | grep -q \"lab kernel rm 6.1+debug --arch $native' and 'lab kernel build\""
 
+# --- a fragment of one's own
+printf '# why\nCONFIG_STANDIN_Y=y\n' >own.config
+ok "by its path" build 6.1 --flavour ./own.config
+own=$("$lab" kernel path 6.1+./own.config)
+ok "it is in the configuration" grep -qx CONFIG_STANDIN_Y=y "${own%/*}/config"
+ok "the kernel has its file's name" is "$own" "$lab" kernel path 6.1+own
+printf '# CONFIG_STANDIN_Y is not set\n' >own.config
+ok "another text is another kernel" says 3 "is not built of the source and fragments" "$lab" kernel path 6.1+./own.config
+
 # --- names of one's own
 ok "of a tree of one's own" build mine --source newer
 ok "a run finds it" is "mine-$native" cells run --kernel mine
