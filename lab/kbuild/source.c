@@ -114,6 +114,16 @@ static int open_tree(const struct source_place *place, char *dir, struct source 
 	return 0;
 }
 
+/* How the file is called in messages. */
+static char *what_of(const struct source_place *place)
+{
+	const char *slash = place->path ? strrchr(place->path, '/') : NULL;
+
+	if (!place->path)
+		return source_base_name(place);
+	return xstrdup(slash && slash[1] ? slash + 1 : place->path);
+}
+
 static int no_space(const char *dir, const char *name, struct err *err)
 {
 	struct statvfs fs = {0};
@@ -154,17 +164,13 @@ static int unpack(const struct source_place *place, const char *file, const char
 static int provide(const struct source_place *place, const char *root, const char *dir,
 		   struct err *err)
 {
-	auto_free char *file = NULL, *name = NULL, *part = str_printf("%s.part", dir);
-	const char *slash = place->path ? strrchr(place->path, '/') : NULL;
+	auto_free char *file = NULL, *name = what_of(place), *part = str_printf("%s.part", dir);
 	int r = 0;
 
-	if (place->path) {
+	if (place->path)
 		file = xstrdup(place->path);
-		name = xstrdup(slash && slash[1] ? slash + 1 : place->path);
-	} else {
-		name = source_base_name(place);
+	else
 		r = source_fetch(place, dir, &file, err);
-	}
 	if (r == 0)
 		r = unpack(place, file, name, root, dir, err);
 	if (r == 0 && !place->path)
@@ -207,11 +213,14 @@ static int hold(const struct source_place *place, const char *root, const char *
 		if (place->cancel && *place->cancel)
 			return err_set(err, EINTR, "waiting for %s: interrupted", path);
 		if (looks == 2 && place->progress) { /* not just two who look */
-			waiting = str_printf("waiting for another lab: unpacking %s", dir);
+			auto_free char *name = what_of(place);
+
+			waiting = str_printf("waiting for another lab: unpacking %s", name);
 			place->progress(place->data, waiting, 0, 0);
 		}
 		usleep(LOOK_MS * 1000);
 	}
+	utimensat(AT_FDCWD, dir, NULL, 0); /* used: for `lab cache prune --older` */
 	if (waiting)
 		place->progress(place->data, waiting, 1, 1);
 	return take_fd(lock);
