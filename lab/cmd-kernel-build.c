@@ -122,6 +122,11 @@ static int build_one(const char *name, enum arch arch, const struct build_args *
 	for (char *p = flavour; p && *p; p++)
 		if (*p == ',')
 			*p = '+';
+	if (kernel_spec_is_path(name))
+		return err_set(err, EINVAL,
+			       "build takes a name: 'lab kernel build mine --source %.200s' (and "
+			       "'lab run --kernel' a tree that is built already)",
+			       name);
 	r = kernel_target(name, arch, flavour, &t, err);
 	if (r == 0 && t.is_binary) { /* the pin's own is Debian's: what is built is the guest's */
 		kernel_target_deinit(&t);

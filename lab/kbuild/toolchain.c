@@ -58,6 +58,19 @@ static bool have(const char *program)
 	return false;
 }
 
+/* ccache fails where it cannot write, and every compilation with it. */
+static bool can_ccache(void)
+{
+	char *argv[] = {(char *)"ccache", (char *)"--get-config", (char *)"cache_dir", NULL};
+	const char *no = getenv("LAB_NO_CCACHE");
+	auto_cleanup(buf) dir = {0};
+
+	if ((no && *no) || !have("ccache") || proc_run(argv, &dir, NULL, NULL) != 0 || !dir.len)
+		return false;
+	dir.data[strcspn(dir.data, "\n")] = '\0';
+	return io_mkdirs(dir.data, 0755, NULL) == 0 && access(dir.data, W_OK) == 0;
+}
+
 /* CROSS_COMPILE: the start of the names of binutils, and of gcc. */
 static const char *cross_prefix(enum arch arch)
 {
@@ -231,7 +244,6 @@ int toolchain_find(enum arch arch, bool llvm, const struct kver *kver, struct to
 		   struct err *err)
 {
 	auto_cleanup(toolchain) tc = {.llvm = llvm};
-	const char *no_ccache = getenv("LAB_NO_CCACHE");
 	auto_cleanup(buf) cc = {0};
 	auto_free char *name = NULL;
 	unsigned int major = 0;
@@ -246,7 +258,7 @@ int toolchain_find(enum arch arch, bool llvm, const struct kver *kver, struct to
 		r = ask_version(name, &tc, &major, err);
 	if (r < 0)
 		return r;
-	ccache = !(no_ccache && *no_ccache) && have("ccache");
+	ccache = can_ccache();
 	buf_addf(&cc, "CC=%s%s", ccache ? "ccache " : "", name);
 	r = apply_breakages(arch, kver, major, &tc, &cc, err);
 	if (r < 0)

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
 BUILD=${BUILD:-build}
+home=$PWD
 lab_setup
 cleanup() {
 	! mountpoint -q "$dir/small" || umount "$dir/small"
@@ -108,6 +109,7 @@ ok "a tree of another version" says 2 "is Linux 6.6.0, not 6.5" "$lab" kernel bu
 ok "a name without a source" says 2 "unknown" "$lab" kernel build mine
 ok "an unknown fragment" says 2 "nosuch" "$lab" kernel build 6.5 --flavour nosuch
 ok "an unknown architecture" says 2 "amd64 and arm64" "$lab" kernel build 6.5 --arch mips
+ok "a path as the name" says 2 "--source ./tree" "$lab" kernel build ./tree
 ok "no name" says 2 "the name of one kernel" "$lab" kernel build
 ok "a cache where kbuild cannot work" says 2 "has a ' ' in it" env LAB_CACHE="$dir/a b" "$lab" kernel build 6.5
 printf '# because\nCONFIG_STANDIN_X=y\n' >x.config
@@ -123,6 +125,7 @@ for tool in gcc as ld; do
 	ln -s "$(command -v $tool)" bin/
 done
 ok "a tool that is missing" says 3 "needs lz4 (on Debian: apt-get install lz4)" env PATH="$dir/bin" "$lab" kernel build 6.5 --fresh
+ok "lab run says the same" says 3 "needs lz4" env PATH="$dir/bin" "$lab" run --kernel 6.6 "$home/scenarios/hello.yml"
 ok "no compiler for the other architecture" says 3 "gcc-" env PATH="$dir/bin" "$lab" kernel build 6.5 --arch $other --fresh
 
 # --- failing, and going on

@@ -15,14 +15,16 @@
 
 static char bin[] = "/tmp/test-toolchain-XXXXXX";
 static char *path;
+static const char *ccache_dir = bin;
 
 static void program(const char *name, const char *version)
 {
 	auto_free char *file = path_join(bin, name);
 	auto_free char *text =
 		str_printf("#!/bin/sh\n[ \"$1\" != --version ] || echo '%s (made up) %s'\n"
-			   "[ \"$1\" != -dumpversion ] || echo %s\nexit 0\n",
-			   name, version, version);
+			   "[ \"$1\" != -dumpversion ] || echo %s\n"
+			   "[ \"$1\" != --get-config ] || echo %s\nexit 0\n",
+			   name, version, version, ccache_dir);
 
 	assert_int_equal(io_write_atomic(AT_FDCWD, file, text, strlen(text), 0755, NULL), 0);
 }
@@ -201,6 +203,13 @@ static void missing_tools_and_ccache(void **state)
 	assert_true(strv_has(&tc.make, "CC=ccache gcc"));
 	assert_true(strv_has(&tc.make, "HOSTCC=ccache gcc"));
 	toolchain_deinit(&tc);
+	ccache_dir = "/dev/null/ccache"; /* where nobody can write */
+	program("ccache", "4");
+	assert_int_equal(toolchain_find(arch_native(), false, NULL, &tc, &err), 0);
+	assert_true(strv_has(&tc.make, "CC=gcc"));
+	toolchain_deinit(&tc);
+	ccache_dir = bin;
+	program("ccache", "4");
 	setenv("LAB_NO_CCACHE", "1", 1);
 	assert_int_equal(toolchain_find(arch_native(), false, NULL, &tc, &err), 0);
 	assert_true(strv_has(&tc.make, "CC=gcc"));
