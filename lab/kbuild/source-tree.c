@@ -105,11 +105,6 @@ int source_tree_check(const char *dir, const char *what, struct source *ret, str
 	struct kver kver;
 	int r;
 
-	if (strpbrk(dir, " \t\n:"))
-		return err_set(err, EINVAL,
-			       "'%s': the kernel's make cannot work where a path has blanks or "
-			       "colons",
-			       dir);
 	if (access(dir, R_OK | X_OK) < 0)
 		return err_errno(err, "%s", what);
 	r = io_read_file(AT_FDCWD, makefile, MAKEFILE_MAX, &text, err);

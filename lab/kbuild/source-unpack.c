@@ -9,7 +9,7 @@
 #include "lab/debian/deb.h"
 #include "lab/kbuild/source-parts.h"
 
-enum { CHUNK = 1 << 17, SHOW_MS = 100 };
+enum { CHUNK = 1 << 17, SHOW_MS = 100, TAR_BLOCK = 512 };
 
 struct unpacking {
 	const struct source_stream *stream;
@@ -19,6 +19,7 @@ struct unpacking {
 	char *folder_path;
 	struct strv links; /* symbolic links, looked at when everything is there */
 	uint64_t fed, bytes;
+	size_t zeros; /* at the end of what was fed */
 	size_t members;
 	int64_t shown_ms;
 	char *showing;
@@ -58,6 +59,7 @@ static void show(struct unpacking *u, bool over)
 static ssize_t feed(struct archive *a, void *data, const void **ret)
 {
 	struct unpacking *u = data;
+	size_t zeros = 0;
 	ssize_t n;
 
 	if (u->place->cancel && *u->place->cancel)
@@ -68,6 +70,9 @@ static ssize_t feed(struct archive *a, void *data, const void **ret)
 		archive_set_error(a, EIO, "%s", u->fed_err.msg);
 		return ARCHIVE_FATAL;
 	}
+	for (ssize_t i = n; i > 0 && !u->chunk[i - 1]; i--)
+		zeros++;
+	u->zeros = zeros == (size_t)n ? u->zeros + zeros : zeros;
 	u->fed += n;
 	show(u, false);
 	*ret = u->chunk;
@@ -328,6 +333,11 @@ static int unpack(struct unpacking *u, struct err *err)
 				       SOURCE_MAX_MEMBERS);
 		r = make_member(u, entry, err);
 	}
+	/* cut between two members: what compresses sees that, a bare tar ends with blocks of zeros
+	 */
+	if (r == ARCHIVE_EOF && archive_filter_code(u->archive, 0) == ARCHIVE_FILTER_NONE &&
+	    u->zeros < TAR_BLOCK)
+		return damaged(u, err);
 	return r < 0 ? r : 0;
 }
 

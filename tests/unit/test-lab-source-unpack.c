@@ -147,6 +147,7 @@ static void damaged(void **state)
 	const struct source_place place = {.path = tarball};
 	struct source s = {0};
 	struct err err = {0};
+	struct stat st;
 
 	noise[300000] = '\0';
 	for (unsigned int i = 0, x = 1; i < 300000; i++, x = x * 1103515245 + 12345)
@@ -160,6 +161,12 @@ static void damaged(void **state)
 			fail_msg("filter %zu: %s", i, err.msg);
 		assert_int_equal(left_over(), 0);
 	}
+	/* between two members, which only the end's marker can tell */
+	make_tarball(tarball, ARCHIVE_FILTER_NONE, kernel, array_len(kernel), NULL);
+	assert_int_equal(stat(tarball, &st), 0);
+	assert_int_equal(truncate(tarball, st.st_size - 1024), 0);
+	assert_int_equal(source_open(&place, &s, &err), -EBADMSG);
+	assert_non_null(strstr(err.msg, "truncated or damaged after 0 MiB (unexpected end)"));
 	assert_int_equal(io_write_atomic(AT_FDCWD, tarball, noise, 300000, 0644, NULL), 0);
 	assert_int_equal(source_open(&place, &s, &err), -EBADMSG);
 	assert_non_null(strstr(err.msg, "neither a tar archive nor"));
