@@ -13,7 +13,6 @@
 #include "lab/kbuild/kbuild.h"
 #include "lab/kernel/kernel-pin.h"
 #include "lab/kernel/kernel-store.h"
-#include "lab/kernel/kernel-target.h"
 
 struct cache_args {
 	int64_t age_ms;
@@ -160,37 +159,12 @@ static int prune_part(struct pruning *p, const struct part *part, const char *ba
 	return r;
 }
 
-/* Would a build of that name today be this very one, by either compiler? */
-static bool is_current(const struct built *b)
-{
-	auto_cleanup(kernel_target) t = {0};
-
-	if (kernel_target(b->name, b->arch, NULL, &t, NULL) < 0 || t.is_binary ||
-	    kernel_target_check(&t, NULL) < 0 || !str_eq(t.name, b->name))
-		return false;
-	for (int llvm = 0; llvm < 2; llvm++) {
-		const struct kernel_want want = {.offline = true, .llvm = llvm};
-		const struct kbuild_request r = {.name = b->name,
-						 .arch = b->arch,
-						 .flavour = &t.flavour,
-						 .pin = t.pin,
-						 .package = t.package,
-						 .want = &want};
-		bool local;
-		auto_free char *inputs = kbuild_inputs(&r, &local, NULL);
-
-		if (!inputs || str_eq(inputs, b->inputs))
-			return true; /* NULL: a fragment of the user's, which is elsewhere */
-	}
-	return false;
-}
-
 static int keep_built(void *data, const struct built *b, const char *dir, struct err *err)
 {
 	struct pruning *p = data;
 
 	(void)err;
-	if (b->local || is_current(b))
+	if (kbuild_is_current(b))
 		strv_add(&p->keep, strrchr(dir, '/') + 1);
 	return 0;
 }

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "lab/cmd-kernel.h"
-#include "lab/kbuild/built.h"
+#include "lab/kbuild/kbuild.h"
 #include "lab/kernel/kernel-target.h"
 #include "lab/progress.h"
 
@@ -73,11 +73,14 @@ static int print(const struct built *b, const char *file, uint64_t size, bool js
 	if (!json) {
 		printf("%s %s: %s, of %s\n", b->name, arch_name(b->arch), b->version,
 		       b->source_what);
+		if (!kbuild_is_current(b))
+			printf("note: kernels.yml and the fragments here make another kernel of "
+			       "that name: 'lab run' will not take this one\n");
 		return EXIT_MET;
 	}
-	j = json_pack("{s:s, s:s, s:s, s:s, s:s?, s:b}", "name", b->name, "arch",
+	j = json_pack("{s:s, s:s, s:s, s:s, s:s?, s:b, s:b}", "name", b->name, "arch",
 		      arch_name(b->arch), "version", b->version, "source", b->source_what, "inputs",
-		      b->inputs, "local", b->local);
+		      b->inputs, "local", b->local, "current", kbuild_is_current(b));
 	if (file) {
 		json_object_set_new(j, "file", json_string(file));
 		json_object_set_new(j, "bytes", json_integer(size));
@@ -102,6 +105,8 @@ static int find(const char *name, const struct share_args *a, struct built *ret,
 	if (r < 0)
 		return r;
 	r = built_find(target.name, arch, NULL, true, &k, ret, err);
+	if (r == -ENOENT && !target.pin) /* imported: its name is as others wrote it */
+		r = built_find(name, arch, NULL, true, &k, ret, err);
 	if (r == -ENOENT && target.is_binary)
 		return err_set(err, ENOENT,
 			       "%s is Debian's kernel, which everybody pulls ('lab kernel pull "

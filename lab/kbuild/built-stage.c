@@ -161,7 +161,7 @@ static int replace(const char *stage, const char *dir, struct err *err)
 }
 
 struct siblings {
-	const struct built *new;
+	const struct built *of;
 	struct strv dirs;
 };
 
@@ -170,10 +170,21 @@ static int add_other_key(void *data, const struct built *b, const char *dir, str
 	struct siblings *s = data;
 
 	(void)err;
-	if (!b->local && b->arch == s->new->arch &&str_eq(b->name, s->new->name) &&
-	    !str_eq(b->inputs, s->new->inputs))
+	if (!b->local && b->arch == s->of->arch && str_eq(b->name, s->of->name) &&
+	    !str_eq(b->inputs, s->of->inputs))
 		strv_add(&s->dirs, dir);
 	return 0;
+}
+
+int built_discard_other_keys(const struct built *b, struct err *err)
+{
+	struct siblings s = {.of = b};
+	int r = b->local ? 0 : built_each(add_other_key, &s, err);
+
+	for (size_t i = 0; r == 0 && i < s.dirs.n; i++)
+		r = built_discard(s.dirs.items[i], err);
+	strv_deinit(&s.dirs);
+	return r;
 }
 
 int built_stage_place(const char *stage, const struct built_meta *m, struct err *err)
@@ -181,7 +192,6 @@ int built_stage_place(const char *stage, const struct built_meta *m, struct err 
 	auto_free char *dir = built_dir(&m->built, err), *path = path_join(stage, "meta.json");
 	auto_free char *image = path_join(stage, "image");
 	const struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = m->built.built_at}};
-	struct siblings s = {.new = &m->built};
 	auto_cleanup(built_meta) again = {0};
 	auto_cleanup(buf) text = {0};
 	int r;
@@ -196,10 +206,5 @@ int built_stage_place(const char *stage, const struct built_meta *m, struct err 
 	r = io_write_atomic(AT_FDCWD, path, text.data, text.len, 0644, err);
 	if (r == 0)
 		r = replace(stage, dir, err);
-	if (r == 0 && !m->built.local)
-		r = built_each(add_other_key, &s, err);
-	for (size_t i = 0; r == 0 && i < s.dirs.n; i++)
-		r = built_discard(s.dirs.items[i], err);
-	strv_deinit(&s.dirs);
 	return r;
 }

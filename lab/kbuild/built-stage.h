@@ -24,7 +24,9 @@ int built_discard(const char *dir, struct err *err);
  * for m->built.arch. sums: the text for SHA256SUMS. -EBADMSG.
  */
 int built_stage_read(const char *stage, struct built_meta *m, struct buf *sums, struct err *err);
-/* Write meta.json, and rename stage to where it belongs; other keys of it go. */
+/* Those of the same name and architecture with other inputs go; not local ones. */
+int built_discard_other_keys(const struct built *b, struct err *err);
+/* Write meta.json, and rename stage to where it belongs. */
 int built_stage_place(const char *stage, const struct built_meta *m, struct err *err);
 
 #endif

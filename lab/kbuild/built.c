@@ -255,6 +255,8 @@ int built_install(const struct built *b, const char *stage, struct kernel *ret, 
 		r = io_write_atomic(AT_FDCWD, path, sums.data, sums.len, 0644, err);
 	if (r == 0)
 		r = built_stage_place(stage, &m, err);
+	if (r == 0)
+		r = built_discard_other_keys(b, err);
 	if (r < 0)
 		io_remove_tree(AT_FDCWD, stage, NULL);
 	return r < 0 ? r : find_folder(b, ret, NULL, err);

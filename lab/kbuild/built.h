@@ -8,9 +8,10 @@
  *		gdb/vmlinux-gdb.py, gdb/scripts/gdb/   where GDB_SCRIPTS was on
  *		meta.json		 struct built, as JSON; written last
  *
- * A folder appears whole or not at all; a new one of the same name and architecture replaces those
- * with other keys, but what is made of a local source and what is not stand side by side. meta.json
- * of an import is untrusted input.
+ * A folder appears whole or not at all; one that was built here replaces those of the same name and
+ * architecture with other keys. What is made of a local source, and what was imported, stands
+ *beside them (`lab cache prune` removes what nobody would build). meta.json of an import is
+ *untrusted.
  */
 #ifndef LAB_BUILT_H
 #define LAB_BUILT_H

@@ -35,6 +35,12 @@ struct kbuild_request {
 /* The inputs' digest, 64 hex digits allocated; NULL with err. *local as in struct source. */
 char *kbuild_inputs(const struct kbuild_request *r, bool *local, struct err *err);
 /*
+ * May its name still mean it? Not when it means Debian's kernel now, or when a build would make
+ * another one, by either compiler; what cannot be built anew (local, imported, of a fragment that is
+ * elsewhere) is current.
+ */
+bool kbuild_is_current(const struct built *b);
+/*
  * Returns 0 with the kernel; -EINTR (cancelled), -ENOSPC (says how to go on), -EIO (make failed:
  * err quotes the first error and names the log), -ENOPKG (no compiler, or a tool is missing), or
  * what source.h, toolchain.h and configure.h say.

@@ -40,7 +40,7 @@ file=share/$folder.tar.zst
 ok "it is exported to the shared folder" "$lab" kernel export 6.5+debug share
 cp -r cache/kernels/"$folder" before
 forget
-ok "and imported" "$lab" kernel import "$file"
+ok "and imported" is "6.5+debug $native: 6.5.0, of linux-6.5.tar.xz" "$lab" kernel import "$file"
 ok "the same" diff -r -x meta.json before "$LAB_CACHE/kernels/$folder"
 ok "it is the one that would be built" bash -c "'$lab' kernel build 6.5+debug | grep -q 'was there'"
 ok "prune keeps it" bash -c "'$lab' cache prune && test -d '$LAB_CACHE/kernels/$folder'"

@@ -70,6 +70,13 @@ ok "it is whole again" came_back
 made file bzImage other.tar.zst other
 ok "another kernel of that name is not replaced" says 2 "'lab kernel rm 6.1+guest --arch amd64'" import other.tar.zst
 ok "it is as it was" came_back
+made file bzImage older.tar.zst "meta:inputs=\"$(printf 'a%.0s' {1..64})\""
+made folder bzImage "$LAB_CACHE/kernels" 9.9+guest amd64 >/dev/null
+ok "one of a pin that there is not here goes out, too" "$lab" kernel export 9.9+guest --arch amd64 nine.tar.zst
+rm -r "$LAB_CACHE"/kernels/9.9*
+ok "one of other inputs: said" bash -c "'$lab' kernel import older.tar.zst | grep -q '^note: .* will not take this one'"
+ok "stands beside it" holds "$folder
+6.1+guest-amd64-aaaaaaaaaaaaaaaa"
 fresh
 two_at_once() {
 	import one.tar.zst &
@@ -188,7 +195,8 @@ prune_while_building() {
 ok "a young cache stays as it is" bash -c "'$lab' cache prune --older 1h --json | jq -e '.freed_bytes == 0'"
 ok "while a kernel is built" prune_while_building
 ok "its source and its objects stay" is "builds/6.1+kasan-arm64-0123456789abcdef builds/6.1+kasan-arm64.history builds/6.1+kasan-arm64.log sources/0123456789abcdef" in_cache
-ok "so does a kernel of one's own; those of no pin and of other inputs go" holds mine-amd64-local
+ok "so do kernels of no pin; what would be built in another way goes" holds "9.9+guest-amd64-${folder##*-}
+mine-amd64-local"
 ok "pruned when nobody is at work" "$lab" cache prune
 ok "how long it took is remembered" is builds/6.1+kasan-arm64.history in_cache
 ok "the cache tells of sources and builds" bash -c "'$lab' cache --json | jq -e '.sources > 0 and .builds > 0'"
