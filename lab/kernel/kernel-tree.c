@@ -246,7 +246,7 @@ static char *describe_origin(const char *tree, const struct kernel *k)
 	auto_cleanup(kconfig) config = {0};
 
 	kconfig_load(k->config, &config, NULL);
-	return str_printf("%s%s%s", state ? state : k->version, config.compiler ? ", " : "",
+	return str_printf("%s%s%s", state ? state : "state not known", config.compiler ? ", " : "",
 			  config.compiler ? config.compiler : "");
 }
 
