@@ -53,7 +53,5 @@ int source_version_parse(const char *text, size_t len, char **ret, struct err *e
  * called in messages. -EINVAL, -EACCES.
  */
 int source_tree_check(const char *dir, const char *what, struct source *ret, struct err *err);
-/* `git describe` of a tree, allocated; NULL: not under git, or git cannot say. Writes nothing. */
-char *source_tree_describe(const char *dir);
 
 #endif

@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 
 #include "jail/base/io.h"
-#include "jail/base/proc.h"
 #include "lab/kbuild/source-parts.h"
 
 enum { MAKEFILE_MAX = 1 << 20, VALUE_MAX = 64 };
@@ -126,24 +125,4 @@ int source_tree_check(const char *dir, const char *what, struct source *ret, str
 	ret->version = take_ptr(version);
 	ret->kver = kver;
 	return 0;
-}
-
-char *source_tree_describe(const char *dir)
-{
-	auto_free char *git = path_join(dir, ".git");
-	auto_cleanup(buf) out = {0}, said = {0};
-	auto_cleanup(buf) line = {0};
-	/* without locks: the index is not refreshed; no monitor is started that would stay */
-	const char *const argv[] = {"timeout",	"30",
-				    "git",	"--no-optional-locks",
-				    "-c",	"core.fsmonitor=false",
-				    "-C",	dir,
-				    "describe", "--tags",
-				    "--always", "--dirty",
-				    NULL};
-
-	if (!io_exists(git) || proc_run((char *const *)argv, &out, &said, NULL) != 0 || !out.len)
-		return NULL;
-	str_printable(&line, out.data, strcspn(out.data, "\n"), 200, false);
-	return take_ptr(line.data);
 }
