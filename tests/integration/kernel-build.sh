@@ -81,8 +81,8 @@ ok "a flavour is another kernel, debug has gdb's scripts" flavour
 whole_module() { readelf -S "$(kernel_of 6.5+debug+kasan)"/gdb/modules/lib/modules/*/kernel/drivers/misc/mod.ko | grep -q debug_info; }
 ok "and modules with DWARF beside the guest's" whole_module
 if command -v "$cross" >/dev/null; then
-	both() { build 6.5 --arch all | grep -c '^6.5 ' && file "$(kernel_of 6.5-$other)/vmlinux" | grep -q "$(
-		[[ $other == arm64 ]] && echo aarch64 || echo x86-64
+	both() { build 6.5 --arch all | grep -c '^6.5 ' && readelf -h "$(kernel_of 6.5-$other)/vmlinux" | grep -q "$(
+		[[ $other == arm64 ]] && echo AArch64 || echo X86-64
 	)"; }
 	ok "both architectures" both
 else

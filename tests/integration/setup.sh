@@ -70,14 +70,26 @@ other_host() { # nothing is missing by name: no complaint
 	for tool in gcc make aarch64-linux-gnu-gcc qemu-system-x86_64 qemu-system-aarch64 sqfstar gpgv pkg-config; do
 		fake plain "$tool" true
 	done
-	PATH=$dir/plain bash "$setup"
+	PATH=$dir/plain bash "$setup" 2>"$dir/said" && grep -qx "setup: no apt here; building kernels needs also: $1" "$dir/said"
+}
+kernels_too() { # not even that
+	for tool in flex bison bc lz4 perl pahole; do
+		fake plain "$tool" true
+	done
+	PATH=$dir/plain bash "$setup" 2>"$dir/said" && [[ ! -s $dir/said ]]
+}
+tests_too() { # tests build kernels
+	rm "$dir/plain/pahole"
+	says 1 "    pahole" env PATH="$dir/plain" bash "$setup" --check
 }
 arm64_host() {
 	fake plain uname "echo aarch64"
 	PATH=$dir/plain bash "$setup" --list | grep -x gcc-x86-64-linux-gnu >/dev/null
 }
 ok "no apt: what to install" no_apt
-ok "no apt, all there" other_host
+ok "no apt, all there but what builds kernels: that is said" other_host "flex bison bc lz4 perl pahole"
+ok "no apt, all there" kernels_too
+ok "no apt, what tests need is not" tests_too
 ok "an arm64 host compiles for amd64" arm64_host
 ok "an unknown argument" says 2 "unknown argument '--chekc'" "$setup" --chekc
 
