@@ -40,6 +40,9 @@ lab_setup() {
 	trap 'rm -rf "$dir"' EXIT
 }
 
+# debian_kernels: the pins that are Debian's, joined by commas. "all" may be more: what is built here.
+debian_kernels() { "$lab" kernel list --json | jq -r '[.[] | select(.suite).name] | unique | join(",")'; }
+
 # jail_setup: for tests of jail, from the top folder: $jail, a copy that an ordinary user reaches too, in
 # $dir, which becomes the present folder and goes when the test ends. $home is the top folder.
 jail_setup() {
