@@ -75,7 +75,7 @@ struct reader {
 	char line[MAKE_LINE_MAX + 1];
 	size_t len;
 	int log;
-	off_t at;	   /* in the log */
+	off_t at, start;   /* in the log */
 	char *error;	   /* the first */
 	char *hint;	   /* what may be the reason, when nothing better comes */
 	char *last;	   /* else what was said last */
@@ -150,14 +150,25 @@ static void end_line(struct reader *r)
 	}
 }
 
-/* What it has said since the last look. */
+static bool is_flooded(const struct reader *r)
+{
+	struct stat st;
+
+	return fstat(r->log, &st) == 0 && st.st_size - r->start > MAKE_LOG_MAX;
+}
+
+/*
+ * What it has said since the last look. The file is asked how much that is: yes(1) is faster than
+ * this, and would never be caught up with.
+ */
 static void read_new(struct reader *r)
 {
 	char chunk[16384];
 	ssize_t n;
 
-	while ((n = pread(r->log, chunk, sizeof(chunk), r->at)) > 0) {
+	while (!r->flood && (n = pread(r->log, chunk, sizeof(chunk), r->at)) > 0) {
 		r->at += n;
+		r->flood = is_flooded(r);
 		for (ssize_t i = 0; i < n; i++)
 			if (chunk[i] == '\n')
 				end_line(r);
@@ -179,7 +190,6 @@ static int follow(struct reader *r, pid_t pid)
 {
 	const volatile int *cancel = r->run->cancel;
 	auto_close int ended = pidfd_open(pid, 0);
-	off_t start = r->at;
 	int64_t kill_at = 0;
 	int status = 0;
 
@@ -188,7 +198,6 @@ static int follow(struct reader *r, pid_t pid)
 
 		poll(&p, 1, LOOK_MS);
 		read_new(r);
-		r->flood |= r->at - start > MAKE_LOG_MAX;
 		if (!kill_at && ((cancel && *cancel) || r->flood)) {
 			kill(-pid, SIGTERM);
 			kill_at = io_now_ms() + TERM_MS;
@@ -277,7 +286,7 @@ int make_run(const struct make_run *run, struct err *err)
 	if (r.log < 0 || pipe2(p, O_CLOEXEC) < 0)
 		return err_errno(err, "run %s", run->argv[0]);
 	held = p[0], hold = p[1];
-	r.at = lseek(r.log, 0, SEEK_END);
+	r.at = r.start = lseek(r.log, 0, SEEK_END);
 	clean_environment(&env);
 	strv_add(&argv, "sh");
 	strv_add(&argv, "-c");

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -218,6 +219,23 @@ static void ends_with_who_started_it(void **state)
 	assert_false(io_exists(mark));
 }
 
+/* What writes faster than it is read is ended too, before the limit of its files ends it. */
+static void says_too_much(void **state)
+{
+	int log = memfd_create("log", MFD_CLOEXEC);
+	struct err err = {0};
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(sh("ulimit -f 2000000; exec yes '  CC      a.o'",
+			    &(struct make_run){.log = log, .log_path = "/log"}, &err),
+			 -EFBIG);
+	assert_string_equal(err.msg, "sh said more than 256 MiB: see /log");
+	assert_int_equal(fstat(log, &st), 0);
+	assert_true(st.st_size < 2000000LL * 512);
+	close(log);
+}
+
 static void touch_at(const char *name, time_t when)
 {
 	auto_free char *path = path_join(obj, name);
@@ -265,6 +283,7 @@ int main(void)
 		cmocka_unit_test(a_full_disk),
 		cmocka_unit_test(cancelled_with_all_it_started),
 		cmocka_unit_test(ends_with_who_started_it),
+		cmocka_unit_test(says_too_much),
 		cmocka_unit_test(repair),
 	};
 
