@@ -7,8 +7,8 @@
 
 #include "jail/base/io.h"
 #include "lab/cache.h"
+#include "lab/kbuild/git.h"
 #include "lab/kbuild/source-parts.h"
-#include "lab/kernel/kernel-tree.h"
 
 enum { LOOK_MS = 100, STEM_LEN = 16 };
 
@@ -109,7 +109,7 @@ static int open_tree(const struct source_place *place, char *dir, struct source 
 	if (r < 0)
 		return r;
 	s.id = str_printf("tree:%s", dir);
-	s.describe = kernel_tree_git(dir);
+	s.describe = git_describe(dir);
 	*ret = s;
 	s = (struct source){0};
 	return 0;

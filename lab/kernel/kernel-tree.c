@@ -6,12 +6,12 @@
 #include <sys/stat.h>
 
 #include "jail/base/io.h"
-#include "jail/base/proc.h"
 #include "lab/guest/modules.h"
+#include "lab/kbuild/git.h"
 #include "lab/kbuild/kconfig.h"
 #include "lab/kernel/elf.h"
 
-enum { RELEASE_MAX = 256, DESCRIBE_MAX = 200 };
+enum { RELEASE_MAX = 256 };
 
 static const struct kbuild_arch {
 	const char *image;
@@ -200,36 +200,6 @@ char *kernel_tree_of(const char *image)
 	return NULL;
 }
 
-char *kernel_tree_git(const char *source)
-{
-	/* a repository around the source is not the source's */
-	const char *const argv[] = {"env",
-				    "-u",
-				    "GIT_DIR",
-				    "-u",
-				    "GIT_WORK_TREE",
-				    "timeout",
-				    "20",
-				    "git",
-				    "--no-optional-locks",
-				    "-c",
-				    "core.fsmonitor=false",
-				    "-C",
-				    source,
-				    "describe",
-				    "--tags",
-				    "--always",
-				    "--dirty",
-				    NULL};
-	auto_cleanup(buf) out = {0}, said = {0}, clean = {0};
-
-	if (!is_there(source, ".git") || proc_run((char *const *)argv, &out, &said, NULL) != 0 ||
-	    !out.len)
-		return NULL;
-	str_printable(&clean, out.data, strcspn(out.data, "\n"), DESCRIBE_MAX, false);
-	return take_ptr(clean.data);
-}
-
 /* Where the source of a tree is: it may be elsewhere (make's O=). Allocated. */
 static char *source_of(const char *tree)
 {
@@ -242,7 +212,7 @@ static char *source_of(const char *tree)
 /* "v6.5-3-gabc-dirty, gcc (Debian 12.2.0-14) 12.2.0" */
 static char *describe_origin(const char *tree, const struct kernel *k)
 {
-	auto_free char *source = source_of(tree), *state = kernel_tree_git(source);
+	auto_free char *source = source_of(tree), *state = git_describe(source);
 	auto_cleanup(kconfig) config = {0};
 
 	kconfig_load(k->config, &config, NULL);

@@ -28,10 +28,4 @@ char *kernel_tree_of(const char *image);
  */
 int kernel_tree_describe(const char *tree, struct kernel *k, struct err *err);
 
-/*
- * `git describe --tags --always --dirty` of a source folder, allocated. NULL: not under git, no
- * git, or no answer in time. git writes nothing and takes no lock.
- */
-char *kernel_tree_git(const char *source);
-
 #endif

@@ -1,5 +1,5 @@
 /* Sources of kernels: from a pin's tarball, checked, or a tree; shared between processes. */
-#include "lab/kernel/kernel-tree.h"
+#include "lab/kbuild/git.h"
 #include "tests/unit/source-tarball.h"
 
 /* --- pins --- */
@@ -333,26 +333,50 @@ static void under_git(void **state)
 {
 	auto_free char *tree = make_tree("git");
 	auto_free char *script = str_printf(
-		"cd %s && export GIT_CONFIG_GLOBAL=/dev/null && git init -q . && git add . && "
-		"git -c user.name=a -c user.email=a@b -c commit.gpgsign=false commit -qm one && "
-		"git tag v6.5 && echo >>Makefile",
-		tree);
-	const char *const argv[] = {"sh", "-c", script, NULL};
-	auto_free char *describe = NULL;
-	auto_cleanup(buf) said = {0};
-	int r = proc_run((char *const *)argv, NULL, &said, NULL);
+		"cd %s && export GIT_CONFIG_GLOBAL=/dev/null && unset GIT_DIR && git init -q . && "
+		"git add . && git -c user.name=a -c user.email=a@b -c commit.gpgsign=false commit "
+		"-qm one && git tag v6.5 && touch -d '1 hour ago' Makefile && "
+		"printf '#!/bin/sh\ntouch %s/ran' >.git/hooks/post-index-change && "
+		"chmod +x .git/hooks/* && touch -d '1 hour ago' .git/index",
+		tree, tree);
+	auto_free char *index = path_join(tree, ".git/index"), *ran = path_join(tree, "ran");
+	auto_free char *edit = str_printf("echo >>%s/Makefile", tree);
+	auto_free char *filter = str_printf("cd %s && echo '* filter=x' >.git/info/attributes && "
+					    "git config filter.x.clean 'touch ran; cat'",
+					    tree);
+	auto_free char *empty = str_printf("mkdir -p %s/inner/.git", tree);
+	auto_free char *inner = path_join(tree, "inner");
+	static const char *const says[] = {"v6.5", "v6.5-dirty",
+					   "v6.5 (not asked for changes: it has filters)", NULL};
+	const char *const steps[] = {script, edit, filter, empty};
+	struct stat before, after;
 
 	(void)state;
-	if (r == 127)
-		skip(); /* no git here */
-	if (r != 0)
-		fail_msg("%s", said.data);
-	/* as where a hook of another repository starts lab */
-	setenv("GIT_DIR", "/nowhere", 1);
-	describe = kernel_tree_git(tree);
-	unsetenv("GIT_DIR");
-	assert_non_null(describe);
-	assert_string_equal(describe, "v6.5-dirty");
+	setenv("GIT_DIR", "/nowhere", 1); /* as a hook of git's has it */
+	for (size_t i = 0; i < array_len(steps); i++) {
+		const char *const argv[] = {"sh", "-c", steps[i], NULL};
+		auto_free char *describe = NULL;
+		auto_cleanup(buf) said = {0};
+		int r;
+
+		if (i == 2)
+			unsetenv("GIT_DIR");
+		r = proc_run((char *const *)argv, NULL, &said, NULL);
+		if (r == 127)
+			skip(); /* no git here */
+		if (r != 0)
+			fail_msg("%s", said.data);
+		assert_int_equal(stat(index, &before), 0);
+		describe = git_describe(says[i] ? tree : inner);
+		if (says[i])
+			assert_string_equal(describe, says[i]);
+		else
+			assert_null(describe); /* the repository around it is not its own */
+		assert_int_equal(stat(index, &after), 0);
+		assert_int_equal(before.st_ino, after.st_ino);
+		assert_int_equal(before.st_mtim.tv_sec, after.st_mtim.tv_sec);
+		assert_false(io_exists(ran));
+	}
 }
 
 static void versions(void **state)
