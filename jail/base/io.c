@@ -53,6 +53,19 @@ int io_read_file(int dirfd, const char *path, size_t max, struct buf *out, struc
 	return 0;
 }
 
+int io_read_regular(int dirfd, const char *path, size_t max, struct buf *out, struct err *err)
+{
+	auto_close int fd = openat(dirfd, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_errno(err, "%s", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, S_ISDIR(st.st_mode) ? EISDIR : EINVAL, "%s is not a file",
+			       path);
+	return io_read_fd(fd, max, out, err) < 0 ? err_wrap(err, "%s", path) : 0;
+}
+
 int io_write_all(int fd, const void *data, size_t len)
 {
 	const char *p = data;

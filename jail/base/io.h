@@ -13,6 +13,8 @@
 
 /* Append a whole file of at most max bytes (larger: -EFBIG) to out. dirfd may be AT_FDCWD. */
 int io_read_file(int dirfd, const char *path, size_t max, struct buf *out, struct err *err);
+/* The same of a plain file alone (else -EINVAL): does not wait for who writes to a pipe. */
+int io_read_regular(int dirfd, const char *path, size_t max, struct buf *out, struct err *err);
 /*
  * Open path below dirfd and never outside of it, whatever links are in it (openat2(2)); links:
  * those that stay below may be followed, else none is. Returns the descriptor, -1 with errno.

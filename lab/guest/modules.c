@@ -122,7 +122,7 @@ static int list_tree(const char *tree, struct files *to, struct err *err)
 	auto_free char *order = path_join(tree, "modules.order");
 	auto_cleanup(strv) lines = {0};
 	auto_cleanup(buf) text = {0};
-	int r = io_read_file(AT_FDCWD, order, ORDER_MAX, &text, err);
+	int r = io_read_regular(AT_FDCWD, order, ORDER_MAX, &text, err);
 
 	if (r < 0)
 		return r;
@@ -172,7 +172,7 @@ int modules_state(const char *dir, struct buf *out, char **missing, struct err *
 		auto_free char *file = path_join(dir, place_of(dir, &files, i));
 		struct stat st;
 
-		if (stat(file, &st) == 0) {
+		if (stat(file, &st) == 0 && S_ISREG(st.st_mode)) {
 			there++;
 			buf_addf(out, "module %s %lld %lld.%09ld\n", file, (long long)st.st_size,
 				 (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);

@@ -74,7 +74,7 @@ static int load_one(const char *name, struct fragment *ret, struct err *err)
 		path = xstrdup(name);
 		word = xstrndup(slash ? slash + 1 : name,
 				strlen(slash ? slash + 1 : name) - strlen(".config"));
-		r = io_read_file(AT_FDCWD, name, FRAGMENT_MAX_BYTES, &text, err);
+		r = io_read_regular(AT_FDCWD, name, FRAGMENT_MAX_BYTES, &text, err);
 	} else {
 		file = str_printf("kernel-config/%s.config", name);
 		word = xstrdup(name);

@@ -159,7 +159,7 @@ int kconfig_parse(const char *name, const char *text, size_t len, struct kconfig
 int kconfig_load(const char *path, struct kconfig *ret, struct err *err)
 {
 	auto_cleanup(buf) text = {0};
-	int r = io_read_file(AT_FDCWD, path, KCONFIG_MAX_BYTES, &text, err);
+	int r = io_read_regular(AT_FDCWD, path, KCONFIG_MAX_BYTES, &text, err);
 
 	return r < 0 ? r : kconfig_parse(path, text.data ? text.data : "", text.len, ret, err);
 }

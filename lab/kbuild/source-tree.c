@@ -106,8 +106,9 @@ int source_tree_check(const char *dir, const char *what, struct source *ret, str
 
 	if (access(dir, R_OK | X_OK) < 0)
 		return err_errno(err, "%s", what);
-	r = io_read_file(AT_FDCWD, makefile, MAKEFILE_MAX, &text, err);
-	if (r == -ENOENT || r == -ENOTDIR || r == -EISDIR || r == -EFBIG || r == -ELOOP)
+	r = io_read_regular(AT_FDCWD, makefile, MAKEFILE_MAX, &text, err);
+	if (r == -ENOENT || r == -ENOTDIR || r == -EISDIR || r == -EFBIG || r == -ELOOP ||
+	    r == -EINVAL)
 		return err_set(err, EINVAL, "%s is no kernel source: it has no Makefile of one",
 			       what);
 	if (r < 0)

@@ -4,8 +4,9 @@
 #include <gelf.h>
 #include <libelf.h>
 #include <string.h>
+#include <sys/stat.h>
 
-enum { BUILD_ID_MAX = 64 };
+enum { BUILD_ID_MAX = 64, NOTES_MAX = 1 << 20 };
 
 int elf_section(const void *bytes, size_t len, const char *name, struct buf *out, struct err *err)
 {
@@ -59,21 +60,26 @@ static char *find_id(Elf_Data *data)
 
 int elf_build_id(const char *path, char **ret, struct err *err)
 {
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	auto_close int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	Elf_Scn *scn = NULL;
+	struct stat st;
 	char *id = NULL;
 	bool is_elf;
 	Elf *elf;
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_errno(err, "%s", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, EBADMSG, "%s: not a file", path);
 	elf_version(EV_CURRENT);
-	elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	/* not mapped: make may be cutting it short */
+	elf = elf_begin(fd, ELF_C_READ, NULL);
 	is_elf = elf && elf_kind(elf) == ELF_K_ELF;
 	while (is_elf && !id && (scn = elf_nextscn(elf, scn))) {
 		GElf_Shdr shdr;
 
-		if (gelf_getshdr(scn, &shdr) && shdr.sh_type == SHT_NOTE)
+		if (gelf_getshdr(scn, &shdr) && shdr.sh_type == SHT_NOTE &&
+		    shdr.sh_size <= NOTES_MAX)
 			id = find_id(elf_getdata(scn, NULL));
 	}
 	elf_end(elf);

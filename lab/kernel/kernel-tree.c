@@ -10,6 +10,7 @@
 #include "lab/kbuild/git.h"
 #include "lab/kbuild/kconfig.h"
 #include "lab/kernel/elf.h"
+#include "lab/kernel/lock.h"
 
 enum { RELEASE_MAX = 256 };
 
@@ -54,7 +55,7 @@ static char *first_line(const char *tree, const char *name)
 	auto_free char *path = path_join(tree, name);
 	auto_cleanup(buf) text = {0};
 
-	if (io_read_file(AT_FDCWD, path, RELEASE_MAX, &text, NULL) < 0 || !text.len)
+	if (io_read_regular(AT_FDCWD, path, RELEASE_MAX, &text, NULL) < 0 || !text.len)
 		return NULL;
 	return xstrndup(text.data, strcspn(text.data, "\n"));
 }
@@ -228,6 +229,10 @@ int kernel_tree_describe(const char *tree, struct kernel *k, struct err *err)
 
 	if (modules < 0)
 		return modules;
+	if (release && !lock_name_ok(release))
+		return err_set(err, EINVAL,
+			       "%.200s/include/config/kernel.release names no release of a kernel",
+			       tree);
 	if (release && k->release && !str_eq(release, k->release))
 		return err_set(err, EINVAL,
 			       "%.150s is of %.60s, the rest of its tree of %.60s: run make there",

@@ -98,6 +98,24 @@ ok "a packed image alone" refused ./t "Image.gz, which QEMU does not unpack" arm
 sed -i 's,Linux/arm64,Linux/riscv,' t/.config
 ok "configured for something else" refused ./t "neither amd64 nor arm64"
 
+# --- hostile
+copy o
+printf '../../x\n' >t/include/config/kernel.release
+ok "a release that is none" refused ./t "include/config/kernel.release names no release"
+for file in .config modules.order include/config/kernel.release vmlinux arch/x86/boot/bzImage; do
+	copy o
+	rm -f "t/$file"
+	mkfifo "t/$file"
+	[[ $file != vmlinux && $file != arch/* ]] || touch -r "o/$file" "t/$file"
+	touch -r o/.config t/.config
+	ends() { # ends: whatever it says, it does not wait for who writes to the pipe
+		local status=0
+		timeout -k 1 5 "$lab" kernel path ./t --what image --arch amd64 >/dev/null 2>said || status=$?
+		((status < 124)) || return 1
+	}
+	ok "a pipe as $file" ends
+done
+
 # --- what a guest needs
 edit() { # edit SCRIPT: ./t is o with its configuration changed by sed
 	copy o
