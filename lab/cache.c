@@ -1,8 +1,11 @@
 #include "lab/cache.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "jail/base/io.h"
 #include "jail/base/yaml.h"
@@ -32,6 +35,39 @@ char *cache_dir(const char *sub, struct err *err)
 		return NULL;
 	}
 	return dir;
+}
+
+char *cache_temporary(const char *path, struct err *err)
+{
+	const char *slash = strrchr(path, '/');
+	char *tmp = str_printf("%.*s/tmp-%s.XXXXXX", (int)(slash - path), path, slash + 1);
+
+	if (mkdtemp(tmp) && chmod(tmp, 0755) == 0)
+		return tmp;
+	err_errno(err, "create %s", tmp);
+	free(tmp);
+	return NULL;
+}
+
+int cache_discard(const char *path, struct err *err)
+{
+	auto_free char *tmp = NULL;
+
+	if (unlink(path) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR)
+		return err_errno(err, "remove %s", path);
+	tmp = cache_temporary(path, err);
+	if (!tmp)
+		return err ? -err->code : -EIO;
+	/* a folder may be renamed onto an empty one; another process may have been first */
+	if (rename(path, tmp) < 0 && errno != ENOENT) {
+		int r = err_errno(err, "rename %s", path);
+
+		rmdir(tmp);
+		return r;
+	}
+	return io_remove_tree(AT_FDCWD, tmp, err);
 }
 
 /* The folder of the running program, symlinks resolved; NULL on failure. */

@@ -22,6 +22,16 @@
 /* The folder (created when needed), allocated. sub may be NULL or like "kernels". NULL on failure.
  */
 char *cache_dir(const char *sub, struct err *err);
+/*
+ * A new empty folder beside path, allocated, with a name that nothing looks for ("tmp-..."): what
+ * is left there goes by `lab cache prune`. NULL with err.
+ */
+char *cache_temporary(const char *path, struct err *err);
+/*
+ * Remove a file or folder of the cache in one step: no half of a folder is ever taken for all of
+ * it. One that is not there is fine.
+ */
+int cache_discard(const char *path, struct err *err);
 
 /*
  * Where the project's own files are: kernel-config, vm, scenarios, guest programs. $LAB_HOME, else

@@ -115,7 +115,6 @@ static int prune_entry(struct pruning *p, const struct part *part, const char *d
 	auto_free char *path = path_join(dir, name), *stem = lock_stem(part, name);
 	auto_free char *lock_path = str_printf("%s/%s.lock", dir, stem);
 	auto_close int lock = -1;
-	auto_free char *gone = str_printf("%s/tmp-gone-%d", dir, (int)getpid());
 	struct stat st;
 	int64_t age_ms;
 	uint64_t size;
@@ -135,9 +134,7 @@ static int prune_entry(struct pruning *p, const struct part *part, const char *d
 	if (lock < 0)
 		return lock;
 	size = io_tree_size(path);
-	/* half a folder is not to be taken for a whole one */
-	r = rename(path, gone) < 0 ? err_errno(err, "rename %s", path)
-				   : io_remove_tree(AT_FDCWD, gone, err);
+	r = cache_discard(path, err);
 	if (r == 0)
 		p->freed += size;
 	unlink(lock_path);

@@ -39,39 +39,11 @@ int built_not_fit(struct err *err)
 	return -EBADMSG;
 }
 
-/* A new empty folder beside dir, with a name that is none of a kernel; NULL with err. */
-static char *make_temporary(const char *dir, struct err *err)
-{
-	const char *slash = strrchr(dir, '/');
-	char *tmp = str_printf("%.*s/tmp-%s.XXXXXX", (int)(slash - dir), dir, slash + 1);
-
-	if (mkdtemp(tmp) && chmod(tmp, 0755) == 0)
-		return tmp;
-	err_errno(err, "create %s", tmp);
-	free(tmp);
-	return NULL;
-}
-
 char *built_stage(const struct built *b, struct err *err)
 {
 	auto_free char *dir = built_dir(b, err);
 
-	return dir ? make_temporary(dir, err) : NULL;
-}
-
-int built_discard(const char *dir, struct err *err)
-{
-	auto_free char *tmp = make_temporary(dir, err);
-
-	if (!tmp)
-		return err ? -err->code : -EIO;
-	/* a folder may be renamed onto an empty one; another process may have been first */
-	if (rename(dir, tmp) < 0 && errno != ENOENT) {
-		err_errno(err, "rename %s", dir);
-		rmdir(tmp);
-		return err ? -err->code : -EIO;
-	}
-	return io_remove_tree(AT_FDCWD, tmp, err);
+	return dir ? cache_temporary(dir, err) : NULL;
 }
 
 /*
@@ -155,7 +127,7 @@ static int replace(const char *stage, const char *dir, struct err *err)
 		return err_errno(err, "rename %s", stage);
 	if (renameat2(AT_FDCWD, stage, AT_FDCWD, dir, RENAME_EXCHANGE) == 0)
 		return io_remove_tree(AT_FDCWD, stage, err);
-	if (built_discard(dir, err) < 0)
+	if (cache_discard(dir, err) < 0)
 		return err ? -err->code : -EIO;
 	return rename(stage, dir) < 0 ? err_errno(err, "rename %s", stage) : 0;
 }
@@ -182,7 +154,7 @@ int built_discard_other_keys(const struct built *b, struct err *err)
 	int r = b->local ? 0 : built_each(add_other_key, &s, err);
 
 	for (size_t i = 0; r == 0 && i < s.dirs.n; i++)
-		r = built_discard(s.dirs.items[i], err);
+		r = cache_discard(s.dirs.items[i], err);
 	strv_deinit(&s.dirs);
 	return r;
 }

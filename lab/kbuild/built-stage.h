@@ -16,8 +16,6 @@ int built_read_meta(const char *dir, struct built_meta *ret, struct err *err);
 int built_find_folder(const struct built *b, struct err *err);
 /* The error that is set becomes -EBADMSG, with its text. */
 int built_not_fit(struct err *err);
-/* Remove a folder, which is not there any more from the first moment on. */
-int built_discard(const char *dir, struct err *err);
 
 /*
  * Fill in what stage's files say (digests, build id, size), after a check that they are a kernel

@@ -305,7 +305,7 @@ int built_remove(const char *name, enum arch arch, struct err *err)
 		if (!built_is_folder_name(e->d_name) || !str_starts(e->d_name, prefix) ||
 		    strchr(e->d_name + strlen(prefix), '-'))
 			continue;
-		r = built_discard(dir, err);
+		r = cache_discard(dir, err);
 		removed = 1;
 	}
 	return r < 0 ? r : removed;

@@ -272,7 +272,7 @@ int kernel_store_remove(const struct lock_kernel *k, struct err *err)
 	was_there = io_exists(dir);
 	r = io_remove_tree(AT_FDCWD, tmp, err);
 	if (r == 0)
-		r = io_remove_tree(AT_FDCWD, dir, err);
+		r = cache_discard(dir, err);
 	for (size_t i = 0; r >= 0 && i < k->n_debs; i++) {
 		r = deb_remove(&k->debs[i], err);
 		was_there |= r == 1;
