@@ -361,7 +361,7 @@ static int add_name(struct state *s, const struct verb *verb, const char *spec, 
 			       "kernel %s is in kernels.lock but not in kernels.yml: add it "
 			       "there, or 'lab kernel pin' drops it",
 			       spec);
-	return kernel_unknown(spec, &s->of.pins, err);
+	return pins_unknown(&s->of.pins, spec, err);
 }
 
 /* All that the verb can work on. */

@@ -372,7 +372,7 @@ int kernel_pin(const struct strv *names, kernel_progress_fn progress, kernel_pin
 		return r;
 	for (size_t i = 0; i < names->n; i++)
 		if (!pins_find(&pins, names->items[i]))
-			return kernel_unknown(names->items[i], &pins, err);
+			return pins_unknown(&pins, names->items[i], err);
 	r = kernels_lock_load(&lock, err);
 	if (r == 0)
 		r = pin_all(&p, err);

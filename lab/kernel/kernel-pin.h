@@ -31,9 +31,6 @@ int kernel_pin(const struct strv *names, kernel_progress_fn progress, kernel_pin
 /* Pin the packages of vm/packages.yml with all they need. *n: packages over both architectures. */
 int packages_pin(kernel_progress_fn progress, void *data, size_t *n, struct err *err);
 
-/* -ENOENT with a text that lists the pins. */
-int kernel_unknown(const char *name, const struct pins *pins, struct err *err);
-
 /* A package as an index describes it. -EBADMSG. */
 int deb_from_stanza(const struct deb822 *s, const char *suite, const char *stamp, struct deb *ret,
 		    struct err *err);

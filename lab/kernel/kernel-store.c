@@ -191,6 +191,39 @@ int kernel_store_add(const struct lock_kernel *k, char *const *paths, kernel_pro
 	return r;
 }
 
+int kernel_fetch(const struct lock_kernel *k, const struct kernel_want *want, struct kernel *ret,
+		 struct err *err)
+{
+	auto_cleanup(strv) paths = {0};
+	struct err why = {0};
+	int r = kernel_store_find(k, ret, NULL);
+
+	if (r == 0)
+		return 0;
+	for (size_t i = 0; i < k->n_debs; i++) {
+		char *path = NULL;
+
+		r = deb_fetch(&k->debs[i], want->offline, want->progress, want->data, want->cancel,
+			      &path, &why);
+		if (r == -ENOENT && want->offline)
+			return err_set(err, ENODATA,
+				       "kernel %s for %s is not in the cache, and nothing may be "
+				       "fetched (offline): run 'lab kernel pull %s'",
+				       k->name, arch_name(k->arch), k->name);
+		if (r == -ENOENT)
+			return err_set(
+				err, ENODATA,
+				"kernel %s for %s: %s. To pin its successor: lab kernel pin %s",
+				k->name, arch_name(k->arch), why.msg, k->name);
+		if (r < 0)
+			return err_set(err, -r, "kernel %s for %s: %s", k->name, arch_name(k->arch),
+				       why.msg);
+		strv_take(&paths, path);
+	}
+	r = kernel_store_add(k, paths.items, want->progress, want->data, ret, err);
+	return r < 0 ? err_wrap(err, "kernel %s for %s", k->name, arch_name(k->arch)) : 0;
+}
+
 /* The packages that are still in the cache must be what the lock says. */
 static int verify_debs(const struct lock_kernel *k, struct err *err)
 {

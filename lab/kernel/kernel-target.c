@@ -101,7 +101,7 @@ int kernel_target(const char *spec, enum arch arch, const char *flavour, struct 
 int kernel_target_check(const struct kernel_target *t, struct err *err)
 {
 	if (!t->pin)
-		return kernel_unknown(t->name, &t->pins, err);
+		return pins_unknown(&t->pins, t->name, err);
 	if (!t->pin->source.url && !t->pin->source.package)
 		return err_set(
 			err, EINVAL,

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "jail/base/io.h"
-#include "lab/cache.h"
 #include "lab/kbuild/kbuild.h"
 #include "lab/kernel/kernel-file.h"
 #include "lab/kernel/kernel-pin.h"
@@ -28,18 +27,6 @@ void kernel_deinit(struct kernel *k)
 	*k = (struct kernel){0};
 }
 
-int kernel_unknown(const char *name, const struct pins *pins, struct err *err)
-{
-	auto_cleanup(buf) known = {0}, shown = {0};
-
-	for (size_t i = 0; i < pins->n; i++)
-		buf_addf(&known, "%s%s", i ? ", " : "", pins->items[i].name);
-	str_printable(&shown, name, strlen(name), 80, false);
-	return err_set(err, ENOENT,
-		       "unknown kernel '%s': pinned are %s; or give the path of an image",
-		       shown.data, known.data);
-}
-
 /* A pin of Debian's without an entry in the lock for arch: say what is missing. */
 static int not_pinned(const struct kernel_target *t, enum arch arch, struct err *err)
 {
@@ -56,39 +43,6 @@ static int not_pinned(const struct kernel_target *t, enum arch arch, struct err 
 		       "kernel %s is in kernels.yml but not in kernels.lock: run 'lab kernel pin "
 		       "%s'",
 		       t->name, t->name);
-}
-
-int kernel_fetch(const struct lock_kernel *k, const struct kernel_want *want, struct kernel *ret,
-		 struct err *err)
-{
-	auto_cleanup(strv) paths = {0};
-	struct err why = {0};
-	int r = kernel_store_find(k, ret, NULL);
-
-	if (r == 0)
-		return 0;
-	for (size_t i = 0; i < k->n_debs; i++) {
-		char *path = NULL;
-
-		r = deb_fetch(&k->debs[i], want->offline, want->progress, want->data, want->cancel,
-			      &path, &why);
-		if (r == -ENOENT && want->offline)
-			return err_set(err, ENODATA,
-				       "kernel %s for %s is not in the cache, and nothing may be "
-				       "fetched (offline): run 'lab kernel pull %s'",
-				       k->name, arch_name(k->arch), k->name);
-		if (r == -ENOENT)
-			return err_set(
-				err, ENODATA,
-				"kernel %s for %s: %s. To pin its successor: lab kernel pin %s",
-				k->name, arch_name(k->arch), why.msg, k->name);
-		if (r < 0)
-			return err_set(err, -r, "kernel %s for %s: %s", k->name, arch_name(k->arch),
-				       why.msg);
-		strv_take(&paths, path);
-	}
-	r = kernel_store_add(k, paths.items, want->progress, want->data, ret, err);
-	return r < 0 ? err_wrap(err, "kernel %s for %s", k->name, arch_name(k->arch)) : 0;
 }
 
 static int from_file(const char *path, enum arch arch, const struct kernel_want *want,

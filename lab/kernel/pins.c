@@ -218,3 +218,15 @@ int pins_parse(const char *name, const char *text, size_t len, struct pins *ret,
 	pins = (struct pins){0};
 	return 0;
 }
+
+int pins_unknown(const struct pins *pins, const char *name, struct err *err)
+{
+	auto_cleanup(buf) known = {0}, shown = {0};
+
+	for (size_t i = 0; i < pins->n; i++)
+		buf_addf(&known, "%s%s", i ? ", " : "", pins->items[i].name);
+	str_printable(&shown, name, strlen(name), 80, false);
+	return err_set(err, ENOENT,
+		       "unknown kernel '%s': pinned are %s; or give the path of an image",
+		       shown.data, known.data);
+}

@@ -35,6 +35,8 @@ struct pins {
  */
 int pins_parse(const char *name, const char *text, size_t len, struct pins *ret, struct err *err);
 const struct pin *pins_find(const struct pins *pins, const char *name);
+/* -ENOENT with a text that lists the pins. */
+int pins_unknown(const struct pins *pins, const char *name, struct err *err);
 void pins_deinit(struct pins *pins);
 DEFINE_CLEANUP(pins, pins_deinit)
 
