@@ -6,6 +6,7 @@
 #include <sys/statvfs.h>
 
 #include "jail/base/io.h"
+#include "jail/base/proc.h"
 #include "lab/cache.h"
 #include "lab/cmd.h"
 #include "lab/kbuild/toolchain.h"
@@ -94,17 +95,9 @@ static void check_kvm(struct report *r)
 
 static bool in_path(const char *program)
 {
-	const char *path = getenv("PATH");
-	auto_cleanup(strv) dirs = {0};
+	auto_free char *file = proc_find(program);
 
-	strv_split(&dirs, path ? path : "/usr/bin:/bin", ':');
-	for (size_t i = 0; i < dirs.n; i++) {
-		auto_free char *file = path_join(dirs.items[i], program);
-
-		if (access(file, X_OK) == 0)
-			return true;
-	}
-	return false;
+	return file != NULL;
 }
 
 static void check_trust(struct report *r)

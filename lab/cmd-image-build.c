@@ -23,7 +23,7 @@ const struct opt *image_build_options(size_t *n)
 static int build(const struct image_build_args *args, struct progress *progress, struct image *ret,
 		 struct err *err)
 {
-	int arch = args->arch ? arch_parse(args->arch) : (int)arch_native();
+	int arch = cmd_arch(args->arch, err);
 	auto_free char *default_name = NULL;
 	auto_cleanup(kernel) kernel = {0};
 	const struct kernel_want want = {.offline = args->offline,
@@ -33,17 +33,16 @@ static int build(const struct image_build_args *args, struct progress *progress,
 	int r;
 
 	if (arch < 0)
-		return err_set(err, EINVAL,
-			       "unknown architecture '%.60s': there are amd64 and arm64",
-			       args->arch);
+		return arch;
 	r = kernel_default(&default_name, err);
 	if (r == 0)
 		r = kernel_resolve(args->kernel ? args->kernel : default_name, arch, &want, &kernel,
 				   err);
-	if (r == 0)
-		r = image_build(&kernel, &args->packages, args->offline, progress_fetch, progress,
-				ret, err);
-	return r;
+	if (r < 0)
+		return r;
+	r = image_build(&kernel, &args->packages, args->offline, progress_fetch, progress, ret,
+			err);
+	return r == -ENOENT ? -EIO : r; /* a part of it is not there: no mistake of who asks */
 }
 
 int image_build_command(const struct image_build_args *args)
@@ -56,7 +55,7 @@ int image_build_command(const struct image_build_args *args)
 
 	progress_stop(progress);
 	if (r < 0)
-		return cmd_fail(r == -EINVAL || r == -ENOTSUP ? EXIT_USAGE : EXIT_LOST, &err);
+		return cmd_fail(cmd_exit_code(r), &err);
 	printf("%s\n", image.initrd);
 	if (image.disk)
 		printf("%s\n", image.disk);

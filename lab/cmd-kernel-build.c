@@ -58,22 +58,10 @@ static void made_deinit(struct made *m)
 }
 DEFINE_CLEANUP(made, made_deinit)
 
+/* A tarball that is not right is the mistake of who gave it. */
 static int exit_code(int r, const struct build_args *a)
 {
-	switch (r) {
-	case -EINVAL:
-	case -ENOENT:
-	case -ENOTSUP:
-	case -E2BIG:
-		return EXIT_USAGE;
-	case -EBADMSG:
-	case -EFBIG:
-		return a->source ? EXIT_USAGE : EXIT_LOST;
-	case -EINTR:
-		return EXIT_INTERRUPTED;
-	default:
-		return EXIT_LOST;
-	}
+	return a->source && (r == -EBADMSG || r == -EFBIG) ? EXIT_USAGE : cmd_exit_code(r);
 }
 
 /* Here already, or to be had from --cache-from? Returns 0, -ENOENT (to be built), … */
@@ -193,25 +181,6 @@ static void print_made(const struct made *m)
 	fflush(stdout);
 }
 
-static int arch_mask(const struct strv *archs, struct err *err)
-{
-	int mask = archs->n ? 0 : 1 << arch_native();
-
-	for (size_t i = 0; i < archs->n; i++) {
-		int arch = arch_parse(archs->items[i]);
-
-		if (str_eq(archs->items[i], "all"))
-			mask = (1 << ARCH_COUNT) - 1;
-		else if (arch >= 0)
-			mask |= 1 << arch;
-		else
-			return err_set(err, EINVAL,
-				       "unknown architecture '%.60s': there are amd64 and arm64",
-				       archs->items[i]);
-	}
-	return mask;
-}
-
 static int build_all(const char *name, int archs, const struct build_args *a)
 {
 	json_t *list = json_array();
@@ -243,15 +212,14 @@ static int build_all(const char *name, int archs, const struct build_args *a)
 
 int cmd_kernel_build(int argc, char **argv)
 {
-	struct build_args a = {.cache_from = getenv("LAB_CACHE_FROM")};
+	struct build_args a = {0};
 	struct err err = {0};
 	int at, archs, r = cmd_options(&usage, options, array_len(options), argc, argv, &a, &at);
 
 	if (r >= 0)
 		return r;
-	if (a.cache_from && !*a.cache_from)
-		a.cache_from = NULL;
-	archs = arch_mask(&a.archs, &err);
+	a.cache_from = cmd_cache_from(a.cache_from);
+	archs = cmd_archs(&a.archs, 1u << arch_native(), &err);
 	if (archs > 0 && argc - at != 1) {
 		archs = err_set(&err, EINVAL, "build takes the name of one kernel");
 		cmd_fail(EXIT_USAGE, &err);

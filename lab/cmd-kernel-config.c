@@ -38,34 +38,22 @@ static const struct cmd_usage usage = {
 	".deb). One that could be built and is not, is\nconfigured to see. '!' marks what is not "
 	"as it was asked for."};
 
+/* A configuration without end is the user's own. */
 static int exit_code(int r)
 {
-	switch (r) {
-	case -EINVAL:
-	case -ENOENT:
-	case -ENOTSUP:
-	case -ENOEXEC:
-	case -E2BIG:
-	case -EFBIG:
-		return EXIT_USAGE;
-	case -EINTR:
-		return EXIT_INTERRUPTED;
-	default:
-		return EXIT_LOST;
-	}
+	return r == -EFBIG ? EXIT_USAGE : cmd_exit_code(r);
 }
 
 /* first NULL: this is the first; else the other one of --diff, for the same architecture. */
 static int load(const struct config_args *a, const char *spec, const struct explained *first,
 		struct explained *ret, struct err *err)
 {
-	int arch = a->arch ? arch_parse(a->arch) : (int)(first ? first->arch : arch_native()), r;
+	int arch = first && !a->arch ? (int)first->arch : cmd_arch(a->arch, err), r;
 	struct run_events events;
 	struct progress *progress;
 
 	if (arch < 0)
-		return err_set(err, EINVAL,
-			       "unknown architecture '%.40s': there are amd64 and arm64", a->arch);
+		return arch;
 	progress = progress_start(a->json, &events);
 	r = explain(
 		&(struct explain_request){

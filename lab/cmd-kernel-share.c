@@ -34,20 +34,10 @@ static const struct cmd_usage import_usage = {
 	"kernel import", "[options] FILE",
 	"Check a file of 'lab kernel export' and take its kernel into the cache."};
 
+/* The file is the user's: what is wrong with it, too. */
 static int exit_code(int r)
 {
-	switch (r) {
-	case -EINVAL:
-	case -ENOENT:
-	case -EEXIST:
-	case -EBADMSG:
-	case -ENOTSUP:
-		return EXIT_USAGE;
-	case -EINTR:
-		return EXIT_INTERRUPTED;
-	default:
-		return EXIT_LOST;
-	}
+	return r == -EEXIST || r == -EBADMSG ? EXIT_USAGE : cmd_exit_code(r);
 }
 
 static int wrong_operands(const struct cmd_usage *usage, const char *text)
@@ -96,11 +86,10 @@ static int find(const char *name, const struct share_args *a, struct built *ret,
 {
 	auto_cleanup(kernel_target) target = {0};
 	auto_cleanup(kernel) k = {0};
-	int arch = a->arch ? arch_parse(a->arch) : (int)arch_native(), r;
+	int arch = cmd_arch(a->arch, err), r;
 
 	if (arch < 0)
-		return err_set(err, EINVAL, "unknown architecture '%.40s' (there are amd64, arm64)",
-			       a->arch);
+		return arch;
 	r = kernel_target(name, arch, a->flavour, &target, err);
 	if (r < 0)
 		return r;

@@ -59,9 +59,10 @@ static void state_deinit(struct state *s)
 }
 DEFINE_CLEANUP(state, state_deinit)
 
+/* Of what is looked for in the archive: that it is not there is no mistake of the user's. */
 static int exit_code(int r)
 {
-	return r == -EINVAL || r == -ENOTSUP || r == -E2BIG ? EXIT_USAGE : EXIT_LOST;
+	return r == -ENOENT ? EXIT_LOST : cmd_exit_code(r);
 }
 
 static const char *plural(size_t n)
@@ -252,7 +253,7 @@ static int verb_path(struct state *s, const struct lock_kernel **kernels, size_t
 			   &k, &err);
 	progress_stop(progress);
 	if (r < 0)
-		return cmd_fail(r == -ENOENT || r == -ENOEXEC ? EXIT_USAGE : exit_code(r), &err);
+		return cmd_fail(cmd_exit_code(r), &err);
 	path = str_eq(what, "config")	 ? k.config
 	       : str_eq(what, "modules") ? k.modules_dir
 	       : str_eq(what, "vmlinux") ? k.vmlinux
@@ -303,23 +304,6 @@ static const struct verb {
 	{"pull", verb_pull, NAMES_DEFAULT}, {"verify", verb_verify, NAMES_ALL},
 	{"path", verb_path, NAMES_RAW},	    {"rm", verb_rm, NAMES_NEEDED},
 };
-
-static int set_archs(struct state *s, struct err *err)
-{
-	if (!s->args.archs.n || strv_has(&s->args.archs, "all"))
-		s->of.archs = (1u << ARCH_COUNT) - 1;
-	for (size_t i = 0; i < s->args.archs.n; i++) {
-		int arch = arch_parse(s->args.archs.items[i]);
-
-		if (arch < 0 && !str_eq(s->args.archs.items[i], "all"))
-			return err_set(err, EINVAL,
-				       "unknown architecture '%.60s': there are amd64 and arm64",
-				       s->args.archs.items[i]);
-		if (arch >= 0)
-			s->of.archs |= 1u << arch;
-	}
-	return 0;
-}
 
 static bool is_built(const struct state *s, const char *name)
 {
@@ -436,10 +420,13 @@ static int run_verb(struct state *s, const struct verb *verb, char **operands)
 {
 	auto_free const struct lock_kernel **kernels = NULL;
 	struct err err = {0};
-	int r = set_archs(s, &err);
+	int archs = cmd_archs(&s->args.archs, (1u << ARCH_COUNT) - 1, &err);
+	int r = archs < 0 ? archs : 0;
 
-	if (r == 0)
+	if (r == 0) {
+		s->of.archs = (unsigned int)archs;
 		r = pins_load(&s->of.pins, &err);
+	}
 	if (r == 0)
 		r = kernels_lock_load(&s->of.lock, &err);
 	if (r == 0)
@@ -447,7 +434,7 @@ static int run_verb(struct state *s, const struct verb *verb, char **operands)
 	if (r == 0)
 		r = set_names(s, verb, operands, &err);
 	if (r < 0)
-		return cmd_fail(r == -ENOENT ? EXIT_USAGE : exit_code(r), &err);
+		return cmd_fail(cmd_exit_code(r), &err);
 	if (verb->fn == verb_pull && check_pinned(s, &err) < 0)
 		return cmd_fail(EXIT_LOST, &err);
 	kernels = xcalloc(s->of.lock.n + 1, sizeof(*kernels));

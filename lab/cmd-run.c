@@ -250,14 +250,6 @@ static int print_results(const char *dir, bool json)
 	return report_exit_code(&totals);
 }
 
-/* Kernel mistakes are the caller's (usage); what the network or the disk did is not. */
-static int exit_of_kernels(int r)
-{
-	return r == -ENOENT || r == -ENOTSUP || r == -EINVAL || r == -ENOEXEC || r == -E2BIG
-		       ? EXIT_USAGE
-		       : EXIT_LOST;
-}
-
 /* A package that is not pinned is a mistake in the scenario: told before anything boots. */
 static int check_packages(const struct scenario *s, enum arch arch, struct err *err)
 {
@@ -299,7 +291,7 @@ static int execute(struct run_args *a, struct progress *progress, struct run *ru
 
 	if (r < 0) {
 		progress_stop(progress);
-		return cmd_fail(run_cancelled() ? EXIT_INTERRUPTED : exit_of_kernels(r), &err);
+		return cmd_fail(run_cancelled() ? EXIT_INTERRUPTED : cmd_exit_code(r), &err);
 	}
 	plan_build(kernels.items, kernels.n, scenarios->items, scenarios->n, a->repeat, &plan);
 	if (check_plan(&plan, &err) < 0) {

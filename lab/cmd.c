@@ -35,6 +35,47 @@ int cmd_fail(int code, const struct err *err)
 	return code;
 }
 
+int cmd_exit_code(int r)
+{
+	switch (r) {
+	case -EINVAL:
+	case -ENOENT:
+	case -ENOTSUP:
+	case -ENOEXEC:
+	case -E2BIG:
+		return EXIT_USAGE;
+	case -EINTR:
+		return EXIT_INTERRUPTED;
+	default:
+		return EXIT_LOST;
+	}
+}
+
+int cmd_arch(const char *option, struct err *err)
+{
+	int arch = option ? arch_parse(option) : (int)arch_native();
+
+	return arch >= 0
+		       ? arch
+		       : err_set(err, EINVAL,
+				 "unknown architecture '%.60s': there are amd64 and arm64", option);
+}
+
+int cmd_archs(const struct strv *options, unsigned int none, struct err *err)
+{
+	unsigned int mask = options->n ? 0 : none;
+
+	for (size_t i = 0; i < options->n; i++) {
+		bool all = str_eq(options->items[i], "all");
+		int arch = all ? 0 : cmd_arch(options->items[i], err);
+
+		if (arch < 0)
+			return arch;
+		mask |= all ? (1u << ARCH_COUNT) - 1 : 1u << arch;
+	}
+	return (int)mask;
+}
+
 const char *cmd_cache_from(const char *option)
 {
 	const char *place = option ? option : getenv("LAB_CACHE_FROM");

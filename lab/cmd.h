@@ -44,6 +44,15 @@ void cmd_print_record(const struct run_record *record, bool json);
 const volatile int *cmd_catch_signals(void);
 /* What --cache-from means: the option's value, else $LAB_CACHE_FROM; NULL: none, or empty. */
 const char *cmd_cache_from(const char *option);
+/*
+ * The exit code for what a function about kernels returned: usage for a mistake in what was asked
+ * for, else what the host, the network or a disk did.
+ */
+int cmd_exit_code(int r);
+/* Of --arch: option NULL is this machine's. A negative errno when there is no such architecture. */
+int cmd_arch(const char *option, struct err *err);
+/* Bit mask of several, "all" among them; none: what no --arch means. */
+int cmd_archs(const struct strv *options, unsigned int none, struct err *err);
 /* "lab: text" on stderr, made printable. Returns code. */
 int cmd_fail(int code, const struct err *err);
 

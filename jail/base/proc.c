@@ -112,3 +112,18 @@ int proc_run(char *const argv[], struct buf *out, struct buf *errout, struct err
 		return err_set(err, EFBIG, "%s printed more than %d MiB", argv[0], OUT_MAX >> 20);
 	return proc_exit_code(status);
 }
+
+char *proc_find(const char *program)
+{
+	const char *path = getenv("PATH");
+	auto_cleanup(strv) dirs = {0};
+
+	strv_split(&dirs, path ? path : "/usr/local/bin:/usr/bin:/bin", ':');
+	for (size_t i = 0; i < dirs.n; i++) {
+		auto_free char *file = path_join(dirs.items[i], program);
+
+		if (file[0] == '/' && access(file, X_OK) == 0)
+			return take_ptr(file);
+	}
+	return NULL;
+}

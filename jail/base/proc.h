@@ -33,6 +33,12 @@ pid_t proc_spawn_how(char *const argv[], int in, int out, int errfd, const struc
  */
 int proc_run(char *const argv[], struct buf *out, struct buf *errout, struct err *err);
 
+/*
+ * The file that program is in PATH, allocated; NULL: none, or not to be executed. Folders of PATH
+ * that are not absolute are passed over.
+ */
+char *proc_find(const char *program);
+
 /* 0..255 of a wait status: the exit code, or 128+signal. */
 int proc_exit_code(int wait_status);
 

@@ -45,17 +45,9 @@ static const struct breakage {
 
 static bool have(const char *program)
 {
-	const char *path = getenv("PATH");
-	auto_cleanup(strv) dirs = {0};
+	auto_free char *file = proc_find(program);
 
-	strv_split(&dirs, path ? path : "/usr/local/bin:/usr/bin:/bin", ':');
-	for (size_t i = 0; i < dirs.n; i++) {
-		auto_free char *file = path_join(dirs.items[i], program);
-
-		if (access(file, X_OK) == 0)
-			return true;
-	}
-	return false;
+	return file != NULL;
 }
 
 /* ccache fails where it cannot write, and every compilation with it. */

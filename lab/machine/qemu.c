@@ -16,16 +16,10 @@
 char *qemu_find(enum arch arch, struct err *err)
 {
 	const struct machine_arch *ma = machine_arch(arch);
-	const char *path = getenv("PATH");
-	auto_cleanup(strv) dirs = {0};
+	char *file = proc_find(ma->emulator);
 
-	strv_split(&dirs, path ? path : "/usr/local/bin:/usr/bin:/bin", ':');
-	for (size_t i = 0; i < dirs.n; i++) {
-		auto_free char *file = path_join(dirs.items[i], ma->emulator);
-
-		if (file[0] == '/' && access(file, X_OK) == 0)
-			return take_ptr(file);
-	}
+	if (file)
+		return file;
 	err_set(err, ENOENT, "no %s for %s guests in PATH (on Debian: apt-get install %s)",
 		ma->emulator, arch_name(arch), ma->package);
 	return NULL;

@@ -46,6 +46,7 @@ ok "what to install is said" bash -c "jq -e '.checks[] | select(.check == \"paho
 
 printf 'run: echo hello\n' >hello.yml
 ok "an unknown kernel: the pins are listed" says 2 "6.1" "$lab" run --offline --kernel 9.9 hello.yml
+ok "for an image too" says 2 "pinned are" "$lab" image build --kernel 9.9
 ok "an unknown architecture: what there is" says 2 "amd64, arm64" "$lab" run --offline --arch mips hello.yml
 ok "no scenario given" says 2 "no scenario given" "$lab" run
 ok "a path that is not there" says 2 "nowhere" "$lab" run --offline nowhere

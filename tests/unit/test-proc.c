@@ -124,12 +124,30 @@ static void descriptors_are_handed_over(void **state)
 	}
 }
 
+static void finds_programs(void **state)
+{
+	auto_free char *path = xstrdup(getenv("PATH"));
+	auto_free char *there = NULL, *relative = NULL, *not_there = NULL;
+
+	(void)state;
+	setenv("PATH", "/nowhere::bin:/bin", 1);
+	there = proc_find("sh");
+	not_there = proc_find("no-such-program");
+	setenv("PATH", "bin:../bin", 1);
+	relative = proc_find("sh");
+	setenv("PATH", path, 1);
+	assert_string_equal(there, "/bin/sh");
+	assert_null(not_there);
+	assert_null(relative);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(exit_codes),	      cmocka_unit_test(output_is_kept_apart),
 		cmocka_unit_test(a_flood_is_bounded), cmocka_unit_test(not_there),
 		cmocka_unit_test(starts_clean),	      cmocka_unit_test(descriptors_are_handed_over),
+		cmocka_unit_test(finds_programs),
 	};
 
 	return cmocka_run_group_tests_name("proc", tests, NULL, NULL);
