@@ -58,6 +58,7 @@ help:
 	@echo "  make unit       the unit tests alone"
 	@echo "  make bench      what a run costs, as ratios to plain QEMU"
 	@echo "  make fuzz       libFuzzer targets (clang)"
+	@echo "  make check-kernels   kernels built from source, for real (an hour)"
 	@echo "  make format     clang-format"
 	@echo "  make install    programs, guest programs, jail-plugin.h, kernels, man pages"
 	@echo "  make setup      only install what is missing"

@@ -2,6 +2,7 @@
 # objects, test-jail-*.c jail's, the others the base only.
 #
 #   make check                 everything; STAGES="static unit fuzz integration vm install" chooses
+#   make check-kernels         kernels built from source for real (an hour); PARTS="build run …" chooses
 #   make unit                  the unit tests
 #   make fuzz FUZZ_SECONDS=30  libFuzzer on each tests/fuzz/fuzz-*.c, that long
 #   make bench                 what a run costs, as ratios
@@ -15,7 +16,7 @@ fuzz_src := $(wildcard tests/fuzz/fuzz-*.c)
 fuzz_names := $(patsubst tests/fuzz/fuzz-%.c,%,$(fuzz_src))
 replay_bins := $(patsubst %,$(O)/tests/replay-%,$(fuzz_names))
 
-.PHONY: test-programs objects fuzz-programs bench
+.PHONY: test-programs objects fuzz-programs bench check-kernels
 .PRECIOUS: $(O)/obj/tests/%.o
 
 $(O)/obj/tests/%.o: tests/%.c
@@ -60,6 +61,10 @@ unit: $(unit_bins)
 check:
 	$(Q)scripts/setup --check
 	$(Q)scripts/check "$(O)" $(STAGES)
+
+check-kernels: all
+	$(Q)scripts/setup --check
+	$(Q)scripts/check-kernels "$(O)" $(PARTS)
 
 # The fuzzer wants everything compiled its way: a tree of its own.
 fuzz:
