@@ -46,10 +46,17 @@ char *built_stage(const struct built *b, struct err *err)
 	return dir ? cache_temporary(dir, err) : NULL;
 }
 
-/*
- * Only files and folders below path. What modules_install leaves of the build folder (links) is
- * removed. depth 3 is lib/modules/RELEASE.
- */
+/* One that modules_install leaves, in path: lib/modules/RELEASE, or the same for gdb. */
+static bool is_build_link(const char *path, const char *name)
+{
+	static const char modules[] = "/lib/modules";
+	size_t above = strrchr(path, '/') - path;
+
+	return (str_eq(name, "build") || str_eq(name, "source")) && above > strlen(modules) &&
+	       str_starts(path + above - strlen(modules), modules);
+}
+
+/* Only files and folders below path; links to the build folder, which goes, are removed. */
 static int tidy(const char *path, int depth, struct err *err)
 {
 	auto_closedir DIR *d = opendir(path);
@@ -66,8 +73,7 @@ static int tidy(const char *path, int depth, struct err *err)
 			continue;
 		if (lstat(file, &st) < 0)
 			return err_errno(err, "%s", file);
-		if (S_ISLNK(st.st_mode) && depth == 3 &&
-		    (str_eq(e->d_name, "build") || str_eq(e->d_name, "source")))
+		if (S_ISLNK(st.st_mode) && is_build_link(path, e->d_name))
 			r = unlink(file) < 0 ? err_errno(err, "remove %s", file) : 0;
 		else if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
 			r = tidy(file, depth + 1, err);

@@ -162,22 +162,10 @@ static int try_out(const struct explain_request *r, struct explained *e, struct 
 	return ret;
 }
 
-static struct source_place place_of(const struct explain_request *r, const struct kernel_target *t)
-{
-	return (struct source_place){.pin = t->pin,
-				     .package = t->package,
-				     .path = r->source,
-				     .mirror = r->want->mirror,
-				     .offline = r->want->offline,
-				     .progress = r->want->progress,
-				     .data = r->want->data,
-				     .cancel = r->want->cancel};
-}
-
 static int open_source(const struct explain_request *r, const struct kernel_target *t,
 		       struct explained *e, struct err *err)
 {
-	const struct source_place place = place_of(r, t);
+	const struct source_place place = source_place(t->pin, t->package, r->source, r->want);
 	int ret = r->source ? 0 : kernel_target_check(t, err);
 
 	if (ret == 0)
@@ -191,7 +179,7 @@ static int open_source(const struct explain_request *r, const struct kernel_targ
 static void find_source(const struct explain_request *r, const struct kernel_target *t,
 			struct explained *e)
 {
-	const struct source_place place = place_of(r, t);
+	const struct source_place place = source_place(t->pin, t->package, r->source, r->want);
 	auto_free char *id = NULL, *dir = NULL, *sources = NULL;
 
 	if (r->only_config || kernel_target_check(t, NULL) < 0)

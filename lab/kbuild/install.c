@@ -5,13 +5,9 @@
 #include <sys/stat.h>
 
 #include "jail/base/io.h"
+#include "lab/kernel/kernel-tree.h"
 
 enum { COPY_CHUNK = 1 << 20, DEPTH_MAX = 8 };
-
-const char *install_image(enum arch arch)
-{
-	return arch == ARCH_ARM64 ? "arch/arm64/boot/Image" : "arch/x86/boot/bzImage";
-}
 
 static int copy_failed(const char *to, struct err *err)
 {
@@ -107,10 +103,7 @@ static int modules_install(const struct make_run *run, const struct strv *comman
 	return make_run(&install, err);
 }
 
-/*
- * vmlinux-gdb.py looks for scripts/gdb beside itself. Modules are in gdb/modules/lib/modules/…,
- * without the links to this machine's folders.
- */
+/* vmlinux-gdb.py looks for scripts/gdb beside itself. Modules are in gdb/modules/lib/modules/… */
 static int install_gdb(const struct make_run *run, const struct strv *command, bool modules,
 		       const char *stage, struct err *err)
 {
@@ -125,31 +118,12 @@ static int install_gdb(const struct make_run *run, const struct strv *command, b
 	return r;
 }
 
-/* modules_install leaves links to the build folder, which goes. */
-static void drop_links(const char *stage)
-{
-	auto_free char *path = path_join(stage, "lib/modules");
-	auto_closedir DIR *d = opendir(path);
-	struct dirent *e;
-
-	while (d && (e = readdir(d))) {
-		auto_free char *build = str_printf("%s/%s/build", path, e->d_name);
-		auto_free char *source = str_printf("%s/%s/source", path, e->d_name);
-
-		if (e->d_name[0] == '.')
-			continue;
-		unlink(build);
-		unlink(source);
-	}
-}
-
 int install_stage(const struct make_run *run, const struct strv *command, enum arch arch,
 		  const struct kconfig *config, const char *stage, struct err *err)
 {
 	bool modules = str_eq(kconfig_get(config, "MODULES"), "y");
 	bool gdb = str_eq(kconfig_get(config, "GDB_SCRIPTS"), "y");
-	auto_free char *whole = path_join(stage, "gdb/modules");
-	int r = copy_at(run->obj, install_image(arch), stage, "image", err);
+	int r = copy_at(run->obj, kernel_tree_image_name(arch), stage, "image", err);
 
 	if (r == 0)
 		r = copy_at(run->obj, ".config", stage, "config", err);
@@ -159,7 +133,5 @@ int install_stage(const struct make_run *run, const struct strv *command, enum a
 		r = modules_install(run, command, stage, true, err);
 	if (r == 0 && gdb)
 		r = install_gdb(run, command, modules, stage, err);
-	drop_links(stage);
-	drop_links(whole);
 	return r;
 }

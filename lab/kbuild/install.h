@@ -7,8 +7,6 @@
 #include "lab/kbuild/kconfig.h"
 #include "lab/kbuild/make.h"
 
-/* Where kbuild puts the image: "arch/x86/boot/bzImage". */
-const char *install_image(enum arch arch);
 /*
  * Copy image, config, vmlinux and what gdb wants from run->obj to stage, and have the modules
  * installed: stripped of DWARF, which a guest has no memory for. With CONFIG_GDB_SCRIPTS the whole

@@ -10,6 +10,7 @@
 #include "lab/kbuild/configure.h"
 #include "lab/kbuild/install.h"
 #include "lab/kbuild/make.h"
+#include "lab/kernel/kernel-tree.h"
 
 /*
  * Part of every key: to be raised when the same source and fragments come to give another kernel.
@@ -54,18 +55,6 @@ static void build_deinit(struct build *b)
 }
 DEFINE_CLEANUP(build, build_deinit)
 
-static struct source_place place_of(const struct kbuild_request *r)
-{
-	return (struct source_place){.pin = r->pin,
-				     .package = r->package,
-				     .path = r->source,
-				     .mirror = r->want->mirror,
-				     .offline = r->want->offline,
-				     .progress = r->want->progress,
-				     .data = r->want->data,
-				     .cancel = r->want->cancel};
-}
-
 /* fragments NULL: what of the inputs decides which objects may be used again. */
 static char *digest(const struct kbuild_request *r, const char *id,
 		    const struct fragments *fragments, struct err *err)
@@ -88,7 +77,7 @@ static char *digest(const struct kbuild_request *r, const char *id,
 
 char *kbuild_inputs(const struct kbuild_request *r, bool *local, struct err *err)
 {
-	const struct source_place place = place_of(r);
+	const struct source_place place = source_place(r->pin, r->package, r->source, r->want);
 	auto_cleanup(fragments) fragments = {0};
 	auto_free char *id = source_id(&place, err);
 
@@ -260,7 +249,7 @@ static int make_kernel(struct build *b, struct err *err)
 
 	for (size_t i = 0; i < b->command.n; i++)
 		strv_add(&argv, b->command.items[i]);
-	strv_add(&argv, b->r->arch == ARCH_ARM64 ? "Image" : "bzImage");
+	strv_add(&argv, strrchr(kernel_tree_image_name(b->r->arch), '/') + 1);
 	if (str_eq(kconfig_get(&b->config, "MODULES"), "y"))
 		strv_add(&argv, "modules");
 	if (str_eq(kconfig_get(&b->config, "GDB_SCRIPTS"), "y"))
@@ -440,7 +429,7 @@ static int build_it(struct build *b, const char *inputs, struct kernel *ret, str
 int kbuild(const struct kbuild_request *r, struct kernel *ret, struct built *info, struct err *err)
 {
 	auto_cleanup(build) b = {.r = r, .log = -1, .lock = -1, .jobs = r->want->jobs};
-	const struct source_place place = place_of(r);
+	const struct source_place place = source_place(r->pin, r->package, r->source, r->want);
 	auto_free char *inputs = NULL, *key = NULL, *id = NULL;
 	bool local = false;
 	int n;

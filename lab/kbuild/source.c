@@ -80,6 +80,19 @@ char *source_id(const struct source_place *place, struct err *err)
 	return find_digest(place, hex, err) < 0 ? NULL : str_printf("sha256:%s", hex);
 }
 
+struct source_place source_place(const struct pin *pin, const struct deb *package, const char *path,
+				 const struct kernel_want *want)
+{
+	return (struct source_place){.pin = pin,
+				     .package = package,
+				     .path = path,
+				     .mirror = want->mirror,
+				     .offline = want->offline,
+				     .progress = want->progress,
+				     .data = want->data,
+				     .cancel = want->cancel};
+}
+
 /* A tree given for a pin is of the pin's series. */
 static int check_series(const struct source_place *place, const struct source *s, const char *what,
 			struct err *err)

@@ -13,6 +13,7 @@
 #define LAB_SOURCE_H
 
 #include "jail/base/kver.h"
+#include "lab/kernel/kernel.h"
 #include "lab/kernel/lock.h"
 #include "lab/kernel/pins.h"
 
@@ -38,6 +39,10 @@ struct source_place {
 	void *data;
 	const volatile int *cancel;
 };
+
+/* Of a pin or its package, or of path, for who wants a kernel. Points into all of them. */
+struct source_place source_place(const struct pin *pin, const struct deb *package, const char *path,
+				 const struct kernel_want *want);
 
 /*
  * The id that source_open() would give, without fetching or reading anything large; allocated. A

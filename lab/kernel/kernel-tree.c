@@ -22,6 +22,11 @@ static const struct kbuild_arch {
 	[ARCH_ARM64] = {"arch/arm64/boot/Image", "arch/arm64/boot/Image.gz"},
 };
 
+const char *kernel_tree_image_name(enum arch arch)
+{
+	return archs[arch].image;
+}
+
 /* ---- files of a tree ---- */
 
 static bool stat_in(const char *tree, const char *name, struct stat *st)
@@ -183,22 +188,23 @@ int kernel_tree_image(const char *path, enum arch arch, char **image, struct err
 
 /* ---- what it is ---- */
 
+static char *tree_with(const char *image, const char *place)
+{
+	auto_free char *end = str_printf("/%s", place), *tree = NULL;
+
+	if (!str_ends(image, end))
+		return NULL;
+	tree = xstrndup(image, strlen(image) - strlen(end));
+	return is_there(tree, ".config") ? take_ptr(tree) : NULL;
+}
+
 char *kernel_tree_of(const char *image)
 {
-	static const char *const places[] = {"arch/x86/boot/bzImage", "arch/arm64/boot/Image",
-					     "vmlinux"};
+	char *tree = tree_with(image, "vmlinux");
 
-	for (size_t i = 0; i < array_len(places); i++) {
-		auto_free char *end = str_printf("/%s", places[i]);
-		auto_free char *tree = NULL;
-
-		if (!str_ends(image, end))
-			continue;
-		tree = xstrndup(image, strlen(image) - strlen(end));
-		if (is_there(tree, ".config"))
-			return take_ptr(tree);
-	}
-	return NULL;
+	for (size_t i = 0; !tree && i < ARCH_COUNT; i++)
+		tree = tree_with(image, archs[i].image);
+	return tree;
 }
 
 /* Where the source of a tree is: it may be elsewhere (make's O=). Allocated. */

@@ -10,6 +10,9 @@
 
 #include "lab/kernel/kernel.h"
 
+/* Where kbuild puts the image: "arch/x86/boot/bzImage". Its last part is make's target. */
+const char *kernel_tree_image_name(enum arch arch);
+
 /*
  * The image in the tree at path. Returns 0, or
  * -EINVAL: no build tree, not configured, not built, or half built; configured for something else;

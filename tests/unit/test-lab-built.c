@@ -455,6 +455,7 @@ static void test_install_links(void **state)
 {
 	auto_cleanup(built) b = sample("6.5", HEX);
 	auto_free char *stage = built_stage(&b, NULL), *link_path = NULL, *gone = NULL;
+	auto_free char *gdb_path = NULL, *gdb_gone = NULL;
 	auto_cleanup(kernel) k = {0};
 	struct err err = {0};
 
@@ -463,9 +464,16 @@ static void test_install_links(void **state)
 	write_at(stage, "lib/modules/6.5.0/modules.order", "", 0);
 	link_path = path_join(stage, "lib/modules/6.5.0/build");
 	assert_int_equal(symlink("/nowhere", link_path), 0);
+	write_at(stage, "gdb/modules/lib/modules/6.5.0/modules.order", "", 0);
+	gdb_path = path_join(stage, "gdb/modules/lib/modules/6.5.0/source");
+	assert_int_equal(symlink("/nowhere", gdb_path), 0);
 	assert_int_equal(built_install(&b, stage, &k, &err), 0);
 	gone = path_join(k.modules_dir, "build");
 	assert_int_equal(access(gone, F_OK), -1);
+	gdb_gone = path_join(k.modules_dir, "../../../gdb/modules/lib/modules/6.5.0/modules.order");
+	assert_int_equal(access(gdb_gone, F_OK), 0);
+	strcpy(strrchr(gdb_gone, '/'), "/source");
+	assert_int_equal(faccessat(AT_FDCWD, gdb_gone, F_OK, AT_SYMLINK_NOFOLLOW), -1);
 	assert_null(k.vmlinux);
 	assert_null(k.build_id);
 	assert_null(k.config);
