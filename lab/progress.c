@@ -26,7 +26,8 @@ struct progress {
 	struct slot slots[SLOTS_MAX];
 	char accel[ARCH_COUNT][200];
 	char bar_what[200]; /* "" when nothing is fetched or built */
-	bool bar_bytes;	    /* else objects */
+	bool bar_bytes;	    /* else objects, and bar_what stands above */
+	int64_t bar_since_ms;
 	uint64_t bar_done, bar_total;
 	unsigned int drawn; /* lines of the display on the screen */
 };
@@ -68,6 +69,7 @@ static void draw_bar(struct progress *p)
 	auto_cleanup(buf) line = {0};
 	uint64_t done = p->bar_done < p->bar_total ? p->bar_done : p->bar_total;
 	int filled = p->bar_total ? (int)(done * BAR_WIDTH / p->bar_total) : 0;
+	long long elapsed_s = (io_now_ms() - p->bar_since_ms) / 1000;
 
 	if (!*p->bar_what)
 		return;
@@ -77,11 +79,14 @@ static void draw_bar(struct progress *p)
 	if (p->bar_total && p->bar_bytes)
 		buf_addf(&line, "] %.1f of %.1f MiB  ", done / 1048576.0, p->bar_total / 1048576.0);
 	else if (p->bar_total)
-		buf_addf(&line, "] %llu of %llu objects  ", (unsigned long long)done,
+		buf_addf(&line, "] %llu of %llu objects", (unsigned long long)done,
 			 (unsigned long long)p->bar_total);
-	else if (p->bar_done && !p->bar_bytes)
-		buf_addf(&line, "%llu objects  ", (unsigned long long)p->bar_done);
-	buf_adds(&line, p->bar_what);
+	else if (!p->bar_bytes)
+		buf_addf(&line, "%llu objects", (unsigned long long)p->bar_done);
+	if (p->bar_bytes)
+		buf_adds(&line, p->bar_what);
+	else
+		buf_addf(&line, ", %lld:%02lld", elapsed_s / 60, elapsed_s % 60);
 	draw_line(p, &line);
 }
 
@@ -136,6 +141,17 @@ static void *tick(void *data)
 	return NULL;
 }
 
+/* What begins now is a line of its own: in a terminal that of a build, else each one. */
+static void say(struct progress *p, const char *what, uint64_t total, bool bytes)
+{
+	if (p->live)
+		erase(p);
+	if (bytes && total)
+		fprintf(stderr, "%s (%.1f MiB)\n", what, total / 1048576.0);
+	else
+		fprintf(stderr, "%s\n", what);
+}
+
 static void show_bar(struct progress *p, const char *what, uint64_t done, uint64_t total,
 		     bool bytes)
 {
@@ -153,10 +169,10 @@ static void show_bar(struct progress *p, const char *what, uint64_t done, uint64
 	p->bar_total = total;
 	if (over)
 		p->bar_what[0] = '\0';
-	if (!p->live && first && !over && bytes && total)
-		fprintf(stderr, "%s (%.1f MiB)\n", shown.data, total / 1048576.0);
-	else if (!p->live && first && !over)
-		fprintf(stderr, "%s\n", shown.data);
+	else if (first)
+		p->bar_since_ms = io_now_ms();
+	if (first && !over && !(p->live && bytes))
+		say(p, shown.data, total, bytes);
 	pthread_mutex_unlock(&p->lock);
 }
 

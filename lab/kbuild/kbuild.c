@@ -258,9 +258,7 @@ static int make_kernel(struct build *b, struct err *err)
 	run.argv = argv.items;
 	run.line = on_line;
 	run.data = b;
-	b->expected = history_expect(b->r->name, b->r->arch);
 	b->kept_ms = io_now_ms();
-	show(b, false);
 	r = make_run(&run, err);
 	show(b, true);
 	h = so_far(b);
@@ -397,13 +395,16 @@ static int build_it(struct build *b, const char *inputs, struct kernel *ret, str
 	b->start_ms = io_now_ms();
 	if (r == 0)
 		r = prepare(b, err);
-	if (r == 0)
-		r = configure_it(b, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; b->r->want->building && i < b->tc.notes.n; i++)
+		b->r->want->building(b->r->want->data, b->tc.notes.items[i], 0, 0);
+	b->expected = history_expect(b->r->name, b->r->arch);
+	show(b, false);
+	r = configure_it(b, err);
 	if (r < 0)
 		return r;
 	set_command(b);
-	for (size_t i = 0; b->r->want->building && i < b->tc.notes.n; i++)
-		b->r->want->building(b->r->want->data, b->tc.notes.items[i], 0, 0);
 	r = make_kernel(b, err);
 	if (r == 0)
 		r = describe(b, inputs, &made, err);

@@ -164,6 +164,12 @@ two_at_once() {
 rm -rf "$(kernel_of 6.6)"
 ok "two at once" two_at_once
 ok "one waits and says so" grep -qx "waiting for another lab: building kernel 6.6 $native" b.said
+on_terminal() { # of 80 columns: what it printed, a line for each state of the display
+	echo "265 9" >"$LAB_CACHE/builds/6.6-$native.history"
+	script -qec "stty cols 80; TERM=xterm '$lab' kernel build 6.6 --fresh" /dev/null </dev/null | tr '\r' '\n' | sed 's/\x1b\[[AK]//g' >shown
+	grep -qx "building kernel 6.6 $native, took 4 min 25 s last time" shown && grep -qx "  \[[#.]*\] [0-9]* of 9 objects, 0:[0-9]*" shown
+}
+ok "on a terminal both lines are whole" on_terminal
 
 # --- a tree of one's own
 ok "a tree" bash -c "'$lab' kernel build mine --source tree | grep -q '^mine $native: Linux 6.5.0 of $dir/tree 6.5.0'"
