@@ -189,9 +189,11 @@ static int find_gcc(enum arch arch, struct toolchain *tc, char **cc, struct err 
 	if (!have(*cc))
 		return err_set(err, ENOENT,
 			       "no compiler for %s: %s is not in PATH (on Debian: apt-get install "
-			       "gcc-%s; or --llvm builds with clang)",
+			       "%s; or --llvm builds with clang)",
 			       arch_name(arch), *cc,
-			       arch == ARCH_ARM64 ? "aarch64-linux-gnu" : "x86-64-linux-gnu");
+			       !*prefix		    ? "gcc"
+			       : arch == ARCH_ARM64 ? "gcc-aarch64-linux-gnu"
+						    : "gcc-x86-64-linux-gnu");
 	if (*prefix)
 		strv_addf(&tc->make, "CROSS_COMPILE=%s", prefix);
 	return 0;

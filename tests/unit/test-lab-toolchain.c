@@ -170,6 +170,13 @@ static void cross(void **state)
 		assert_non_null(strstr(err.msg, "apt-get install gcc-"));
 		assert_int_equal(toolchain_find(foreign(), true, NULL, &tc, &err), 0);
 	}
+	remove_program("gcc");
+	{
+		auto_cleanup(toolchain) tc = {0};
+
+		assert_int_equal(toolchain_find(arch_native(), false, NULL, &tc, &err), -ENOENT);
+		assert_non_null(strstr(err.msg, "apt-get install gcc;"));
+	}
 }
 
 static void versioned_llvm(void **state)
