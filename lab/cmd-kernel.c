@@ -329,8 +329,9 @@ static int add_name(struct state *s, const struct verb *verb, const char *spec, 
 		return err_set(err, EINVAL,
 			       "kernel %s is built, not pulled: run 'lab kernel build %s'", t.name,
 			       t.name);
-	if (verb->fn != verb_pin && verb->fn != verb_pull && is_built(s, t.name)) {
-		strv_add(&s->of.names, t.name);
+	if (verb->fn != verb_pin && verb->fn != verb_pull &&
+	    (is_built(s, t.name) || (!t.pin && is_built(s, spec)))) {
+		strv_add(&s->of.names, is_built(s, t.name) ? t.name : spec);
 		return 0;
 	}
 	if (t.pin && verb->fn == verb_pin)

@@ -250,6 +250,10 @@ static int from_name(const struct explain_request *r, struct explained *e, struc
 	if (!t.is_binary) {
 		if (!r->source && built_find(t.name, r->arch, NULL, true, &k, &b, NULL) == 0)
 			return from_built(r, &t, &k, &b, e, err);
+		/* imported: its name is as others wrote it */
+		if (!r->source && !t.pin &&
+		    built_find(r->spec, r->arch, NULL, true, &k, &b, NULL) == 0)
+			return from_built(r, &t, &k, &b, e, err);
 		return not_built(r, &t, e, err);
 	}
 	ret = from_kernel(r, "Debian's kernel", e, err);

@@ -206,7 +206,7 @@ static int add_parts(struct lock_kernel *k, struct strv *paths, const char *path
 	return 0;
 }
 
-static int from_deb(const char *path, enum arch arch, kernel_progress_fn progress, void *data,
+static int from_deb(const char *path, enum arch arch, const struct kernel_want *want,
 		    struct kernel *ret, struct err *err)
 {
 	auto_cleanup(lock_kernel) k = {.arch = arch, .name = name_of(path)};
@@ -228,7 +228,7 @@ static int from_deb(const char *path, enum arch arch, kernel_progress_fn progres
 	if (r == 0)
 		r = add_parts(&k, &paths, path, err);
 	if (r == 0)
-		r = kernel_store_add(&k, paths.items, progress, data, ret, err);
+		r = kernel_store_add(&k, paths.items, want, ret, err);
 	if (r < 0)
 		return err_wrap(err, "%s", path);
 	free(ret->package);
@@ -241,7 +241,7 @@ static int from_deb(const char *path, enum arch arch, kernel_progress_fn progres
 	return 0;
 }
 
-int kernel_from_path(const char *path, enum arch arch, kernel_progress_fn progress, void *data,
+int kernel_from_path(const char *path, enum arch arch, const struct kernel_want *want,
 		     struct kernel *ret, struct err *err)
 {
 	auto_cleanup(kernel) k = {0};
@@ -254,7 +254,7 @@ int kernel_from_path(const char *path, enum arch arch, kernel_progress_fn progre
 	if (S_ISDIR(st.st_mode))
 		r = kernel_tree_image(path, arch, &image, err);
 	if (r == 0 && !image && str_ends(path, ".deb"))
-		r = from_deb(path, arch, progress, data, &k, err);
+		r = from_deb(path, arch, want, &k, err);
 	else if (r == 0)
 		r = from_image(image ? image : path, arch, &k, err);
 	if (r == 0)

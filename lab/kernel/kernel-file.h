@@ -14,10 +14,10 @@
  * (or one folder up, as for /boot); its configuration is "config-RELEASE", "config" or ".config"
  * beside it. An image inside a build tree has that tree's. -ENOENT (or not readable), -ENOEXEC (no
  * kernel), -ENOTSUP (of another architecture), -EINVAL: its configuration, if there is one, lacks
- * what a guest needs (all of it is named), or has that as modules that are not there; or what
- * kernel_tree_image() says.
+ * what a guest needs (all of it is named), or has that as modules that are not there; -EINTR:
+ * cancelled; or what kernel_tree_image() says.
  */
-int kernel_from_path(const char *path, enum arch arch, kernel_progress_fn progress, void *data,
+int kernel_from_path(const char *path, enum arch arch, const struct kernel_want *want,
 		     struct kernel *ret, struct err *err);
 
 #endif

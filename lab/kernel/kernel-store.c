@@ -128,7 +128,8 @@ static int write_meta(const struct lock_kernel *k, const char *dir, const char *
 	return io_write_atomic(AT_FDCWD, path, text, strlen(text), 0644, err);
 }
 
-static int build(const struct lock_kernel *k, char *const *paths, const char *dir, struct err *err)
+static int build(const struct lock_kernel *k, char *const *paths, const char *dir,
+		 const volatile int *cancel, struct err *err)
 {
 	auto_free char *tmp = str_printf("%s.tmp", dir), *sums = NULL;
 	auto_free char *config = path_join(tmp, "config");
@@ -139,7 +140,7 @@ static int build(const struct lock_kernel *k, char *const *paths, const char *di
 	io_remove_tree(AT_FDCWD, tmp, NULL); /* of one that was killed: we hold the lock */
 	r = io_mkdirs(tmp, 0755, err);
 	for (size_t i = 0; r == 0 && i < k->n_debs; i++)
-		r = kernel_unpack(paths[i], k->release, tmp, err);
+		r = kernel_unpack(paths[i], k->release, tmp, cancel, err);
 	if (r == 0)
 		r = kernel_unpack_finish(tmp, k->arch, err);
 	if (r == 0 && k->debs[0].suite && !io_exists(config)) /* the user's own may lack it */
@@ -162,8 +163,8 @@ static int build(const struct lock_kernel *k, char *const *paths, const char *di
 	return r;
 }
 
-int kernel_store_add(const struct lock_kernel *k, char *const *paths, kernel_progress_fn progress,
-		     void *data, struct kernel *ret, struct err *err)
+int kernel_store_add(const struct lock_kernel *k, char *const *paths,
+		     const struct kernel_want *want, struct kernel *ret, struct err *err)
 {
 	auto_free char *dir = folder(k, err), *lock_path = NULL;
 	auto_free char *what = str_printf("unpacking kernel %s %s", k->name, arch_name(k->arch));
@@ -173,16 +174,16 @@ int kernel_store_add(const struct lock_kernel *k, char *const *paths, kernel_pro
 	if (!dir)
 		return err ? -err->code : -EINVAL;
 	lock_path = str_printf("%s.lock", dir);
-	lock = deb_lock(lock_path, what, progress, data, NULL, err);
+	lock = deb_lock(lock_path, what, want->progress, want->data, want->cancel, err);
 	if (lock < 0)
 		return lock;
 	r = kernel_store_find(k, ret, NULL);
 	if (r < 0) {
-		if (progress)
-			progress(data, what, 0, 0);
-		r = build(k, paths, dir, err);
-		if (progress)
-			progress(data, what, 1, 1);
+		if (want->progress)
+			want->progress(want->data, what, 0, 0);
+		r = build(k, paths, dir, want->cancel, err);
+		if (want->progress)
+			want->progress(want->data, what, 1, 1);
 		if (r == 0)
 			r = kernel_store_find(k, ret, err);
 	}
@@ -220,7 +221,7 @@ int kernel_fetch(const struct lock_kernel *k, const struct kernel_want *want, st
 				       why.msg);
 		strv_take(&paths, path);
 	}
-	r = kernel_store_add(k, paths.items, want->progress, want->data, ret, err);
+	r = kernel_store_add(k, paths.items, want, ret, err);
 	return r < 0 ? err_wrap(err, "kernel %s for %s", k->name, arch_name(k->arch)) : 0;
 }
 

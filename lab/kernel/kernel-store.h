@@ -22,9 +22,9 @@ char *kernel_store_name(const struct lock_kernel *k);
  * digests. Returns 0, or -ENOENT (not there, or other packages). No file is read but meta.json.
  */
 int kernel_store_find(const struct lock_kernel *k, struct kernel *ret, struct err *err);
-/* Unpack the packages at paths (in order) as that folder, unless it is there. */
-int kernel_store_add(const struct lock_kernel *k, char *const *paths, kernel_progress_fn progress,
-		     void *data, struct kernel *ret, struct err *err);
+/* Unpack the packages at paths (in order) as that folder, unless it is there. -EINTR: cancelled. */
+int kernel_store_add(const struct lock_kernel *k, char *const *paths,
+		     const struct kernel_want *want, struct kernel *ret, struct err *err);
 /*
  * Hash all its files, and those of its packages that are still there, and hold them against the
  * lock. Returns 0, -ENOENT (not there), -EBADMSG (err names the file).

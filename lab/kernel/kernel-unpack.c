@@ -14,6 +14,7 @@
 enum { IMAGE_MAX = 256 << 20 };
 
 struct unpacking {
+	const volatile int *cancel; /* may be NULL */
 	const char *release, *dir;
 };
 
@@ -47,7 +48,8 @@ static char *place_of(const struct unpacking *u, const char *path)
 	return xstrdup(path);
 }
 
-static int copy_out(struct deb_member *m, const char *to, struct err *err)
+static int copy_out(const struct unpacking *u, struct deb_member *m, const char *to,
+		    struct err *err)
 {
 	auto_close int fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	auto_free char *chunk = xmalloc(1 << 18);
@@ -57,6 +59,8 @@ static int copy_out(struct deb_member *m, const char *to, struct err *err)
 	if (fd < 0)
 		return err_errno(err, "create %s", to);
 	while ((n = deb_read(m, chunk, 1 << 18, err)) > 0) {
+		if (u->cancel && *u->cancel)
+			return err_set(err, EINTR, "interrupted");
 		r = io_write_all(fd, chunk, n);
 		if (r < 0)
 			return err_set(err, -r, "write %s: %s", to, strerror(-r));
@@ -79,12 +83,13 @@ static int on_member(void *data, struct deb_member *m, struct err *err)
 	parent = xstrdup(to);
 	*strrchr(parent, '/') = '\0';
 	r = io_mkdirs(parent, 0755, err);
-	return r < 0 ? r : copy_out(m, to, err);
+	return r < 0 ? r : copy_out(u, m, to, err);
 }
 
-int kernel_unpack(const char *deb_path, const char *release, const char *dir, struct err *err)
+int kernel_unpack(const char *deb_path, const char *release, const char *dir,
+		  const volatile int *cancel, struct err *err)
 {
-	struct unpacking u = {.release = release, .dir = dir};
+	struct unpacking u = {.release = release, .dir = dir, .cancel = cancel};
 
 	return deb_walk(deb_path, on_member, &u, err);
 }

@@ -7,8 +7,12 @@
 
 #include "lab/kernel/kernel.h"
 
-/* Write what dir needs of the package: image, config, lib/modules/RELEASE/. */
-int kernel_unpack(const char *deb_path, const char *release, const char *dir, struct err *err);
+/*
+ * Write what dir needs of the package: image, config, lib/modules/RELEASE/. -EINTR: *cancel (which
+ * may be NULL) is not zero any more.
+ */
+int kernel_unpack(const char *deb_path, const char *release, const char *dir,
+		  const volatile int *cancel, struct err *err);
 /*
  * Check that there is an image, and that it is what QEMU takes: an arm64 image compressed as an EFI
  * program (zboot) is replaced by what it holds, at most 256 MiB. -EBADMSG.

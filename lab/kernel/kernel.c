@@ -49,7 +49,7 @@ static int from_file(const char *path, enum arch arch, const struct kernel_want 
 		     struct kernel *ret, struct err *err)
 {
 	auto_cleanup(kernel) k = {0};
-	int r = kernel_from_path(path, arch, want->progress, want->data, &k, err);
+	int r = kernel_from_path(path, arch, want, &k, err);
 
 	if (r < 0)
 		return r;
@@ -113,11 +113,7 @@ static int from_source(const struct kernel_target *t, enum arch arch,
 		return r;
 	if (want->no_build)
 		return not_built(t, arch, err);
-	r = kbuild(&request, ret, NULL, err);
-	if (r != -ENOENT)
-		return r;
-	err->code = ENODATA; /* a compiler or another tool: no mistake in what was asked for */
-	return -ENODATA;
+	return kbuild(&request, ret, NULL, err);
 }
 
 static int from_target(const struct kernel_target *t, const char *spec, enum arch arch,
@@ -131,8 +127,10 @@ static int from_target(const struct kernel_target *t, const char *spec, enum arc
 	r = kernel_target_check(t, err);
 	if (r == 0)
 		return from_source(t, arch, want, ret, err);
-	/* one that was built of the user's own source, or imported */
-	if (built_find(t->name, arch, NULL, true, ret, NULL, NULL) == 0)
+	/* one that was built of the user's own source, or imported: there its pin may have been
+	   Debian's, and 9.9+guest not the same as 9.9 */
+	if (built_find(t->name, arch, NULL, true, ret, NULL, NULL) == 0 ||
+	    (is_default(want->flavour) && built_find(spec, arch, NULL, true, ret, NULL, NULL) == 0))
 		return 0;
 	return !t->pin && is_default(want->flavour) && io_exists(spec)
 		       ? from_file(spec, arch, want, ret, err)

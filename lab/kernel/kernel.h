@@ -72,11 +72,11 @@ struct kernel_want {
  * before, or a path to bzImage/Image/vmlinux, to a build tree, to a .deb) for arch. What is missing
  * from the cache is fetched, taken from want->cache_from, or built. Returns 0, -ENOENT (unknown
  * name: the text lists the pins; no such file or fragment), -ENOEXEC (a file that is no kernel),
- * -ENODATA (not in the cache, and want forbids to get it; gone from mirror and snapshot; or a tool
- * that the build needs is not there), -ENOTSUP (the pin has no such architecture), -EINVAL (no such
- * flavour; a file whose configuration is known and lacks what a guest needs, or has it as modules
- * that are not there), -EINTR, or what fetching and building said. *ret is the caller's, to be
- * released with kernel_deinit().
+ * -ENODATA (not in the cache, and want forbids to get it; gone from mirror and snapshot), -ENOPKG
+ * (a tool that the build needs is not there), -ENOTSUP (the pin has no such architecture), -EINVAL
+ * (no such flavour; a file whose configuration is known and lacks what a guest needs, or has it as
+ * modules that are not there), -EINTR, or what fetching and building said. *ret is the caller's, to
+ * be released with kernel_deinit().
  */
 int kernel_resolve(const char *spec, enum arch arch, const struct kernel_want *want,
 		   struct kernel *ret, struct err *err);

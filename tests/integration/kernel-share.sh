@@ -73,7 +73,11 @@ ok "it is as it was" came_back
 made file bzImage older.tar.zst "meta:inputs=\"$(printf 'a%.0s' {1..64})\""
 made folder bzImage "$LAB_CACHE/kernels" 9.9+guest amd64 >/dev/null
 ok "one of a pin that there is not here goes out, too" "$lab" kernel export 9.9+guest --arch amd64 nine.tar.zst
-rm -r "$LAB_CACHE"/kernels/9.9*
+there=$(echo "$LAB_CACHE"/kernels/9.9*)
+ok "and is found by that name" is "$there/image" "$lab" kernel path 9.9+guest --arch amd64
+ok "checked" "$lab" kernel verify 9.9+guest
+ok "explained" "$lab" kernel config 9.9+guest --arch amd64
+ok "removed" bash -c "'$lab' kernel rm 9.9+guest && [[ ! -e '$there' ]]"
 ok "one of other inputs: said" bash -c "'$lab' kernel import older.tar.zst | grep -q '^note: .* will not take this one'"
 ok "stands beside it" holds "$folder
 6.1+guest-amd64-aaaaaaaaaaaaaaaa"

@@ -425,6 +425,19 @@ ok "an image" bash -c "[[ \$('$lab' kernel path ./bzImage --arch amd64) == '$dir
 ok "an image for another architecture" says 2 "is a kernel for amd64, not for arm64" "$lab" kernel path ./bzImage --arch arm64
 ok "a file that is no kernel" says 2 "neither a bzImage" "$lab" kernel path "$lock" --arch amd64
 ok "a file that is not there" says 2 "No such file" "$lab" kernel path ./nothing --arch amd64
+mkdir big && dpkg-deb -R deb.good big && truncate -s 300M "big/lib/modules/$one-amd64/kernel/large.ko"
+dpkg-deb --root-owner-group -Zgzip -z1 --build big big.deb >/dev/null
+printf 'run: true\n' >true.yml
+interrupted() { # in the middle of unpacking: soon, and nothing of it stays
+	local status=0
+	"$lab" run --offline --kernel ./big.deb --arch amd64 true.yml 2>said &
+	soon grep -q ^unpacking said
+	kill -INT $!
+	wait $! || status=$?
+	cat said
+	[[ $status == 130 ]] && ! ls -d "$LAB_CACHE"/kernels/big* 2>/dev/null | grep -v lock
+}
+ok "Ctrl-C while a .deb is unpacked" interrupted
 ok "a .deb without a kernel" says 2 "no kernel in this package" "$lab" kernel path "$mirror/pool/tool_1.0_amd64.deb" --arch amd64
 cp bzImage fake.deb
 ok "something called .deb" says 3 "fake.deb" "$lab" kernel path ./fake.deb --arch amd64
