@@ -33,7 +33,8 @@ static const struct opt options[] = {
 	{'t', "timeout", "TIME", OPT_MS, ARG(options.timeout_ms),
 	 "for each scenario, instead of its own (30s, 2m)"},
 	{0, "boot-timeout", "TIME", OPT_MS, ARG(options.boot_timeout_ms),
-	 "for a guest to boot, after which it is lost (default: 1m; 30s under KVM)"},
+	 "for a guest to boot, after which it is lost (default: 1m; 30s under KVM;\nthree times "
+	 "that for kernels with KASAN, KCSAN or lockdep)"},
 	{'n', "repeat", "N", OPT_U32, ARG(repeat), "run each cell N times"},
 	{'f', "filter", "GLOB", OPT_STRING, ARG(filter),
 	 "only scenarios whose name matches ('userns/*')"},

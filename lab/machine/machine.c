@@ -18,6 +18,7 @@
 enum {
 	BOOT_TCG_MS = 60000,
 	BOOT_KVM_MS = 30000,
+	BOOT_CHECKED = 3,	/* times as long */
 	NO_PROGRESS_MS = 20000, /* the agent ticks every second while it gets to run */
 	PAYLOAD_MS = 600000,	/* when the job has no limit of its own */
 	GRACE_MS = 10000,	/* for the agent to end the payload and to say so */
@@ -44,6 +45,7 @@ struct session {
 	int64_t now, start, up, greeted, sent; /* -1: not yet */
 	int64_t life, flow;		       /* last byte of any kind; last that is no tick */
 	int64_t panic, hung_up, space;
+	int64_t boot_ms; /* it may take that long to its first word */
 	uint64_t frames, taken, progress;
 	bool over;
 };
@@ -77,11 +79,23 @@ static char *with_console(const struct session *s, char *text)
 		    : str_printf("%s; the console is empty", text);
 }
 
+/* Whether the kernel looks at each of its accesses to memory, or at each lock. */
+static bool checks_itself(const struct kernel *kernel)
+{
+	static const char *const options[] = {"KASAN", "KCSAN", "PROVE_LOCKING"};
+
+	for (size_t i = 0; i < array_len(options); i++)
+		if (kernel_config_option(kernel, options[i]) == 'y')
+			return true;
+	return false;
+}
+
 static int64_t boot_limit(const struct job *job)
 {
 	if (job->boot_timeout_ms)
 		return job->boot_timeout_ms;
-	return job->kvm ? BOOT_KVM_MS : BOOT_TCG_MS;
+	return (job->kvm ? BOOT_KVM_MS : BOOT_TCG_MS) *
+	       (checks_itself(job->kernel) ? BOOT_CHECKED : 1);
 }
 
 /* --- what goes on --- */
@@ -265,14 +279,13 @@ static char *no_boot(const struct session *s, char *what)
 static void check_time(struct session *s)
 {
 	int64_t no_progress = s->job->no_progress_ms ? s->job->no_progress_ms : NO_PROGRESS_MS;
-	int64_t boot = boot_limit(s->job);
 
 	if (s->greeted < 0) {
-		if (s->now - s->up > boot)
+		if (s->now - s->up > s->boot_ms)
 			end(s, END_NO_BOOT,
 			    no_boot(s, str_printf("no word from the guest's agent within "
 						  "%" PRId64 " s",
-						  boot / 1000)));
+						  s->boot_ms / 1000)));
 		return;
 	}
 	if (s->now - s->life > no_progress)
@@ -441,6 +454,7 @@ int machine_run(struct virt *v, const struct job *job, const char *dir, struct o
 		.console = {.fd = -1, .socket = -1},
 		.channel = {.fd = -1, .file = -1},
 		.evidence = {.dirfd = -1, .file = -1},
+		.boot_ms = boot_limit(job),
 		.start = -1,
 		.greeted = -1,
 		.sent = -1,
