@@ -20,6 +20,7 @@ void fragments_deinit(struct fragments *f)
 	for (size_t i = 0; i < f->n; i++)
 		fragment_deinit(&f->items[i]);
 	free(f->items);
+	strv_deinit(&f->digests);
 	*f = (struct fragments){0};
 }
 
@@ -62,7 +63,7 @@ static int no_fragment(const char *name, struct err *err)
 		       known.data ? known.data : "none");
 }
 
-static int load_one(const char *name, struct fragment *ret, struct err *err)
+static int load_one(const char *name, struct fragment *ret, char hex[65], struct err *err)
 {
 	auto_free char *file = NULL, *path = NULL, *word = NULL;
 	auto_cleanup(buf) text = {0};
@@ -82,8 +83,10 @@ static int load_one(const char *name, struct fragment *ret, struct err *err)
 		if (r == -ENOENT && path)
 			return no_fragment(name, err);
 	}
-	return r < 0 ? r
-		     : fragment_parse(word, path, text.len ? text.data : "", text.len, ret, err);
+	if (r < 0)
+		return r;
+	sha256_bytes(text.len ? text.data : "", text.len, hex);
+	return fragment_parse(word, path, text.len ? text.data : "", text.len, ret, err);
 }
 
 int fragments_load(const struct flavour *flavour, struct fragments *ret, struct err *err)
@@ -91,10 +94,12 @@ int fragments_load(const struct flavour *flavour, struct fragments *ret, struct 
 	auto_cleanup(fragments) f = {.items = xcalloc(flavour->fragments.n + 1, sizeof(*f.items))};
 
 	for (; f.n < flavour->fragments.n; f.n++) {
-		int r = load_one(flavour->fragments.items[f.n], &f.items[f.n], err);
+		char hex[65];
+		int r = load_one(flavour->fragments.items[f.n], &f.items[f.n], hex, err);
 
 		if (r < 0)
 			return r;
+		strv_add(&f.digests, hex);
 	}
 	*ret = f;
 	f = (struct fragments){0};

@@ -16,6 +16,7 @@
 struct fragments {
 	struct fragment *items;
 	size_t n;
+	struct strv digests; /* SHA-256 of each one's text */
 };
 /* -ENOENT: no such fragment (those that are there are listed). */
 int fragments_load(const struct flavour *flavour, struct fragments *ret, struct err *err);

@@ -57,20 +57,16 @@ DEFINE_CLEANUP(build, build_deinit)
 
 /* fragments NULL: what of the inputs decides which objects may be used again. */
 static char *digest(const struct kbuild_request *r, const char *id,
-		    const struct fragments *fragments, struct err *err)
+		    const struct fragments *fragments)
 {
 	auto_cleanup(buf) text = {0};
 	char hex[65];
 
 	buf_addf(&text, "recipe %d\nsource %s\narch %s\ncompiler %s\n", RECIPE, id,
 		 arch_name(r->arch), r->want->llvm ? "clang" : "gcc");
-	for (size_t i = 0; fragments && i < fragments->n; i++) {
-		const struct fragment *f = &fragments->items[i];
-
-		if (sha256_file(f->path, hex, err) < 0)
-			return NULL;
-		buf_addf(&text, "fragment %s %s\n", f->name, hex);
-	}
+	for (size_t i = 0; fragments && i < fragments->n; i++)
+		buf_addf(&text, "fragment %s %s\n", fragments->items[i].name,
+			 fragments->digests.items[i]);
 	sha256_bytes(text.data, text.len, hex);
 	return xstrdup(hex);
 }
@@ -85,7 +81,7 @@ char *kbuild_inputs(const struct kbuild_request *r, bool *local, struct err *err
 		return NULL;
 	*local = str_starts(id, "tree:") ||
 		 (r->source && !r->package && !(r->pin && r->pin->source.url));
-	return digest(r, id, &fragments, err);
+	return digest(r, id, &fragments);
 }
 
 /* kbuild does not take such folders, or make does not, or -ffile-prefix-map= does not. */
@@ -427,6 +423,23 @@ static int build_it(struct build *b, const char *inputs, struct kernel *ret, str
 	return 0;
 }
 
+/* The fragments, as they were when the key was made: it was long ago if another lab was waited for.
+ */
+static int load_fragments(struct build *b, const char *id, const char *inputs, struct err *err)
+{
+	auto_free char *now = NULL;
+	int r = fragments_load(b->r->flavour, &b->fragments, err);
+
+	if (r < 0)
+		return r;
+	now = digest(b->r, id, &b->fragments);
+	return str_eq(now, inputs) ? 0
+				   : err_set(err, EAGAIN,
+					     "kernel %s: its fragments were edited meanwhile: run "
+					     "this again",
+					     b->r->name);
+}
+
 int kbuild(const struct kbuild_request *r, struct kernel *ret, struct built *info, struct err *err)
 {
 	auto_cleanup(build) b = {.r = r, .log = -1, .lock = -1, .jobs = r->want->jobs};
@@ -438,7 +451,7 @@ int kbuild(const struct kbuild_request *r, struct kernel *ret, struct built *inf
 	inputs = kbuild_inputs(r, &local, err);
 	id = inputs ? source_id(&place, err) : NULL;
 	/* of a local source all objects are kept, and make decides what to do with them */
-	key = !id ? NULL : local ? digest(r, id, NULL, err) : xstrdup(inputs);
+	key = !id ? NULL : local ? digest(r, id, NULL) : xstrdup(inputs);
 	if (!key)
 		return err ? -err->code : -EIO;
 	n = open_build(&b, key, err);
@@ -448,7 +461,7 @@ int kbuild(const struct kbuild_request *r, struct kernel *ret, struct built *inf
 	if (n == 0)
 		n = source_open(&place, &b.source, err);
 	if (n == 0)
-		n = fragments_load(r->flavour, &b.fragments, err);
+		n = load_fragments(&b, id, inputs, err);
 	if (n == 0)
 		n = find_tools(&b, err);
 	if (n < 0)

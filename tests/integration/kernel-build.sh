@@ -114,6 +114,19 @@ ok "no name" says 2 "the name of one kernel" "$lab" kernel build
 ok "a cache where kbuild cannot work" says 2 "has a ' ' in it" env LAB_CACHE="$dir/a b" "$lab" kernel build 6.5
 printf '# because\nCONFIG_STANDIN_X=y\n' >x.config
 ok "an option that does not stick" says 2 "STANDIN_X" "$lab" kernel build 6.5 --flavour ./x.config
+changing() { # the key is that of the old text, and another lab builds so named a kernel
+	printf '# a\nCONFIG_STANDIN_Y=y\n' >y.config
+	exec 9>"$LAB_CACHE/builds/6.5+y-$native.lock"
+	flock 9
+	build 6.5 --flavour ./y.config >out 2>said 9>&- &
+	local pid=$! status=0
+	soon grep -q "waiting for another lab" said
+	printf '# b\nCONFIG_STANDIN_Y=n\n' >y.config
+	exec 9>&-
+	wait $pid || status=$?
+	[[ $status == 3 ]] && grep -q "fragments were edited meanwhile: run this again" said
+}
+ok "a fragment that is edited while another lab is waited for" changing
 
 # --- tools
 mkdir bin
