@@ -419,6 +419,15 @@ bool path_is_inside(const char *path)
 	}
 }
 
+size_t path_depth(const char *path)
+{
+	size_t n = 0;
+
+	for (; *path; path++)
+		n += *path == '/';
+	return n;
+}
+
 char *path_join(const char *dir, const char *name)
 {
 	return str_printf("%s%s%s", dir, str_ends(dir, "/") ? "" : "/", name);

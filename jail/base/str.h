@@ -86,6 +86,7 @@ void str_printable(struct buf *out, const char *s, size_t len, size_t max, bool 
  * all.
  */
 bool path_is_inside(const char *path);
+size_t path_depth(const char *path);		    /* how many slashes it has */
 char *path_join(const char *dir, const char *name); /* allocated */
 
 #endif

@@ -11,7 +11,7 @@
 #include "lab/kbuild/built-stage.h"
 #include "lab/kernel/kernel-unpack.h"
 
-enum { MAX_MEMBERS = 100000, CHUNK = 1 << 18 };
+enum { MAX_MEMBERS = 100000, MAX_DEPTH = 24, CHUNK = 1 << 18 };
 #define MAX_BYTES (UINT64_C(8) << 30)
 
 struct importing {
@@ -72,6 +72,8 @@ static int next_member(struct importing *im, const char **path, struct err *err)
 	if (!*path || !path_is_inside(*path))
 		return err_set(err, EBADMSG, "%s: the path of a member leaves it (%s)", im->shown,
 			       shown.data);
+	if (path_depth(*path) > MAX_DEPTH)
+		return err_set(err, EBADMSG, "%s: %s is too deep", im->shown, shown.data);
 	if (++im->members > MAX_MEMBERS)
 		return err_set(err, EBADMSG, "%s: more than %d files", im->shown, MAX_MEMBERS);
 	return 0;

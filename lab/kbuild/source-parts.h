@@ -21,7 +21,8 @@ const char *source_digest(const struct source_place *place);
 
 /* --- source-unpack.c --- */
 
-enum { SOURCE_MAX_MEMBERS = 500000 };
+/* depth: whoever removes the folders has that many open; 6.1 has 9 */
+enum { SOURCE_MAX_MEMBERS = 500000, SOURCE_MAX_DEPTH = 64 };
 #define SOURCE_MAX_BYTES (UINT64_C(4) << 30)
 
 /* A tar archive that comes as a stream of bytes. */

@@ -212,6 +212,8 @@ static int make_hard_link(struct unpacking *u, const char *target, const char *p
 	struct stat st;
 	int folder;
 
+	if (path_depth(from) > SOURCE_MAX_DEPTH)
+		return refuse(u, path, "is a hard link to what is too deep", err);
 	if (!path_is_inside(from))
 		return refuse(u, path, "is a hard link that leaves the tree", err);
 	folder = open_parent(u, from, &from_name, err);
@@ -241,6 +243,8 @@ static int make_member(struct unpacking *u, struct archive_entry *entry, struct 
 		return 0; /* the archive's own root */
 	if (!path_is_inside(path))
 		return refuse(u, path, "is a path that leaves the tree", err);
+	if (path_depth(path) > SOURCE_MAX_DEPTH)
+		return refuse(u, path, "is too deep", err);
 	if (hard)
 		return make_hard_link(u, hard, path, err);
 	if (kind == S_IFDIR)

@@ -124,6 +124,7 @@ fresh
 ok "a path that leaves it" hostile member:../evil "path of a member leaves it"
 ok "in the middle" hostile member:gdb/../../evil "path of a member leaves it"
 ok "from the root" hostile "member:/tmp/evil" "path of a member leaves it"
+ok "folders without end" hostile "member:gdb/$(printf 'a/%.0s' {1..1500})x" "is too deep"
 ok "a symbolic link" hostile member:gdb/x:2:/etc/passwd "gdb/x is not a plain file"
 ok "a hard link" hostile member:gdb/x:1:image "gdb/x is not a plain file"
 ok "a hard link to what is outside" hostile member:gdb/x:1:/etc/passwd "gdb/x is not a plain file"

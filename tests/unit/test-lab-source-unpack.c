@@ -47,7 +47,8 @@ static void no_top_folder(void **state)
 
 static void hostile(void **state)
 {
-	static const struct {
+	static char deep[3001]; /* more folders than a process may open */
+	const struct {
 		struct member more[MEMBERS_MAX];
 		int r;
 		const char *text;
@@ -94,9 +95,13 @@ static void hostile(void **state)
 		{{{"linux-6.5/p", 'p', ""}}, -EBADMSG, "is a device, a pipe"},
 		{{{"linux-6.5/c", 'c', ""}}, -EBADMSG, "is a device, a pipe"},
 		{{{"linux-6.5/.config", 'f', ""}}, -EINVAL, "was built in place (it has .config)"},
+		{{{deep, 'd', ""}}, -EBADMSG, "is too deep"},
+		{{{"linux-6.5/h", 'h', deep}}, -EBADMSG, "is a hard link to what is too deep"},
 		{{{"another/file", 'f', ""}}, -EINVAL, "it has no Makefile of one"},
 	};
 
+	for (size_t i = 0; i < 1500; i++)
+		memcpy(deep + 2 * i, "a/", 3);
 	for (size_t i = 0; i < array_len(cases); i++) {
 		const struct source_place place = {.path = tarball};
 		struct source s = {0};
