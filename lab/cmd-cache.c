@@ -98,7 +98,8 @@ static char *lock_stem(const struct part *part, const char *name)
 
 struct pruning {
 	int64_t age_ms;
-	struct strv keep; /* folders of kernels that are wanted */
+	struct strv keep;      /* folders of kernels that are wanted */
+	struct timespec since; /* when that was asked */
 	uint64_t freed;
 };
 
@@ -107,6 +108,11 @@ static void pruning_deinit(struct pruning *p)
 	strv_deinit(&p->keep);
 }
 DEFINE_CLEANUP(pruning, pruning_deinit)
+
+static bool is_before(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec : a->tv_nsec < b->tv_nsec;
+}
 
 /* Remove one entry, unless it is in use, or younger than asked for. */
 static int prune_entry(struct pruning *p, const struct part *part, const char *dir,
@@ -121,7 +127,8 @@ static int prune_entry(struct pruning *p, const struct part *part, const char *d
 	int r;
 
 	if (lstat(path, &st) < 0 || str_eq(path, lock_path) ||
-	    (part->prune == PRUNE_UNPINNED && strv_has(&p->keep, name)) ||
+	    (part->prune == PRUNE_UNPINNED &&
+	     (strv_has(&p->keep, name) || !is_before(&st.st_ctim, &p->since))) ||
 	    str_ends(name, ".history"))
 		return 0;
 	age_ms = (time(NULL) - (st.st_atime > st.st_mtime ? st.st_atime : st.st_mtime)) * 1000;
@@ -173,6 +180,7 @@ static int prune(const char *base, int64_t age_ms, bool json)
 	struct err err = {0};
 	int r = kernels_lock_load(&lock, &err);
 
+	clock_gettime(CLOCK_REALTIME_COARSE, &p.since); /* as file systems have it */
 	for (size_t i = 0; i < lock.n; i++)
 		strv_take(&p.keep, kernel_store_name(&lock.items[i]));
 	if (r == 0)

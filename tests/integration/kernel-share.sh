@@ -206,6 +206,26 @@ ok "pruned when nobody is at work" "$lab" cache prune
 ok "how long it took is remembered" is builds/6.1+kasan-arm64.history in_cache
 ok "the cache tells of sources and builds" bash -c "'$lab' cache --json | jq -e '.sources > 0 and .builds > 0'"
 
+fresh
+made folder bzImage "$LAB_CACHE/kernels" 6.1+guest amd64 >/dev/null
+mkdir home
+cp -r "$LAB_HOME/kernel-config" home
+rm home/kernel-config/guest.config && mkfifo home/kernel-config/guest.config
+meanwhile() { # prune looks what would be built now, and waits for the text of a fragment
+	local pid
+	LAB_HOME=$dir/home "$lab" cache prune >/dev/null &
+	pid=$!
+	exec 8>home/kernel-config/guest.config # once it reads
+	made folder bzImage "$LAB_CACHE/kernels" 6.1+debug amd64 >/dev/null
+	exec 8>&-
+	while kill -0 "$pid" 2>/dev/null; do # for the other compiler it reads again
+		timeout 0.2 bash -c 'echo >home/kernel-config/guest.config' || true
+	done
+	wait "$pid"
+}
+ok "what is put there while others are pruned" meanwhile
+ok "stays" holds "6.1+debug-amd64-${folder##*-}"
+
 # --- ended in the middle
 rm -rf "$LAB_CACHE" && fresh
 image amd64 6.1.9 6.1.9 60000 large
