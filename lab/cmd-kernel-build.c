@@ -39,16 +39,16 @@ static const struct opt options[] = {
 static const struct cmd_usage usage = {
 	"kernel build", "[options] NAME",
 	"Build a kernel from its source: fetched, checked, unpacked, configured by fragments, "
-	"made, "
-	"and put into the\ncache for 'lab run --kernel NAME'. NAME is a pin (6.5), a pin with "
-	"fragments (6.1+debug+kasan), or with\n--source any name. What was interrupted goes on "
+	"made,\n"
+	"and put into the cache for 'lab run --kernel NAME'. NAME is a pin (6.5), a pin with\n"
+	"fragments (6.1+debug+kasan), or with --source any name. What was interrupted goes on\n"
 	"where it was."};
 
 /* One kernel that is there now. */
 struct made {
 	struct kernel kernel;
 	struct built built;
-	bool was_there;
+	bool was_there, was_fetched;
 };
 
 static void made_deinit(struct made *m)
@@ -86,6 +86,7 @@ static int find(const struct kbuild_request *r, struct made *ret, struct err *er
 		return n;
 	n = built_fetch(want->cache_from, r->name, r->arch, inputs, want->progress, want->data,
 			want->cancel, &fetched, err);
+	ret->was_fetched = n == 0;
 	return n ? n : built_find(r->name, r->arch, inputs, false, &ret->kernel, &ret->built, err);
 }
 
@@ -153,14 +154,15 @@ static json_t *made_json(const struct made *m)
 	const struct built *b = &m->built;
 
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:s?, s:s?, s:b, s:b, s:i, s:i, s:s, s:I, s:s?, "
+		"{s:s, s:s, s:s, s:s, s:s, s:s?, s:s?, s:b, s:b, s:b, s:i, s:i, s:s, s:I, s:s?, "
 		"s:o, s:o}",
 		"name", b->name, "arch", arch_name(b->arch), "version", b->version, "release",
 		b->release, "source", b->source_what, "compiler", b->compiler, "build_id",
-		b->build_id, "local", b->local, "was_there", m->was_there, "seconds",
-		(int)b->seconds, "objects", (int)b->objects, "image", m->kernel.image,
-		"image_bytes", (json_int_t)size_of(m->kernel.image), "vmlinux", m->kernel.vmlinux,
-		"fragments", strings_json(&b->fragments), "notes", strings_json(&b->notes));
+		b->build_id, "local", b->local, "was_there", m->was_there, "was_fetched",
+		m->was_fetched, "seconds", (int)b->seconds, "objects", (int)b->objects, "image",
+		m->kernel.image, "image_bytes", (json_int_t)size_of(m->kernel.image), "vmlinux",
+		m->kernel.vmlinux, "fragments", strings_json(&b->fragments), "notes",
+		strings_json(&b->notes));
 }
 
 static void print_made(const struct made *m)
@@ -170,8 +172,11 @@ static void print_made(const struct made *m)
 	const char *slash = strrchr(m->kernel.image, '/');
 
 	printf("%s %s: Linux %s of %s, %s %s, image %.1f MiB\n", b->name, arch_name(b->arch),
-	       b->version, b->source_what, m->was_there ? "was there; built in" : "built in", took,
-	       size_of(m->kernel.image) / 1048576.0);
+	       b->version, b->source_what,
+	       m->was_there	? "was there; built in"
+	       : m->was_fetched ? "was fetched; built in"
+				: "built in",
+	       took, size_of(m->kernel.image) / 1048576.0);
 	for (size_t i = 0; i < b->notes.n; i++)
 		printf("  with %s\n", b->notes.items[i]);
 	printf("  %.*s\n", (int)(slash - m->kernel.image), m->kernel.image);

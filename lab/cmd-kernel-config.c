@@ -32,11 +32,14 @@ static const struct opt options[] = {
 };
 static const struct cmd_usage usage = {
 	"kernel config", "[options] NAME [OPTION...]",
-	"What the fragments of a kernel ask for, each with its reason, and whether the kernel has "
-	"it; with OPTIONs\n(OVERLAY_FS), these alone, and why one is not set. NAME and OTHER: a "
-	"pin (6.1), one with fragments\n(6.1+kasan), a path (a .config, a build tree, an image, a "
-	".deb). One that could be built and is not, is\nconfigured to see. '!' marks what is not "
-	"as it was asked for."};
+	"What the fragments of a kernel ask for, each with its reason, and whether the kernel has\n"
+	"it; with OPTIONs (OVERLAY_FS), these alone, and why one is not set. NAME and OTHER: a "
+	"pin\n"
+	"(6.1), one with fragments (6.1+kasan), a path (a .config, a build tree, an image, a "
+	".deb).\n"
+	"One that could be built and is not, is configured to see. '!' marks what is not as it "
+	"was\n"
+	"asked for."};
 
 /* A configuration without end is the user's own. */
 static int exit_code(int r)

@@ -212,7 +212,7 @@ static void print_row(const struct row *r, int name_width, int from_width)
 }
 
 /* Where kernels.yml and kernels.lock do not agree, and what to do about it. */
-static void print_disagreements(const struct kernel_selection *of)
+static void print_disagreements(const struct kernel_selection *of, int name_width)
 {
 	for (size_t i = 0; i < of->pins.n; i++) {
 		const struct pin *pin = &of->pins.items[i];
@@ -226,16 +226,16 @@ static void print_disagreements(const struct kernel_selection *of)
 		if (pin->source.package && !kernels_lock_source(&of->lock, pin->name))
 			missing[n++] = "source";
 		for (size_t k = 0; k < n && strv_has(&of->names, pin->name); k++)
-			printf("%-9s %-10s %-6s not pinned: lab kernel pin %s\n", pin->name, "-",
-			       missing[k], pin->name);
+			printf("%-*s %-10s %-6s not pinned: lab kernel pin %s\n", name_width,
+			       pin->name, "-", missing[k], pin->name);
 	}
 	for (size_t i = 0; i < of->lock.n; i++) {
 		const struct lock_kernel *k = &of->lock.items[i];
 
 		if ((of->archs & 1u << k->arch) && !pins_find(&of->pins, k->name))
-			printf("%-9s %-10s %-6s not in kernels.yml: the next 'lab kernel pin' "
+			printf("%-*s %-10s %-6s not in kernels.yml: the next 'lab kernel pin' "
 			       "drops it\n",
-			       k->name, k->version, arch_name(k->arch));
+			       name_width, k->name, k->version, arch_name(k->arch));
 	}
 }
 
@@ -257,6 +257,6 @@ int kernel_list(const struct kernel_selection *of, bool json)
 	       "FROM", "DOWNLOAD", "CACHE");
 	for (size_t i = 0; i < rows.n; i++)
 		print_row(&rows.items[i], name_width, from_width);
-	print_disagreements(of);
+	print_disagreements(of, name_width);
 	return EXIT_MET;
 }

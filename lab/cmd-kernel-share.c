@@ -23,9 +23,9 @@ static const struct opt export_options[] = {
 };
 static const struct cmd_usage export_usage = {
 	"kernel export", "[options] NAME FILE",
-	"Write a kernel that was built here, with all that belongs to it, to one file for 'lab "
-	"kernel import'.\n"
-	"FILE may be a folder: then the file gets the name that --cache-from looks for."};
+	"Write a kernel that was built here, with all that belongs to it, to one file for\n"
+	"'lab kernel import'. FILE may be a folder: then the file gets the name that\n--cache-from "
+	"looks for."};
 
 static const struct opt import_options[] = {
 	{0, "json", NULL, OPT_FLAG, offsetof(struct share_args, json), "machine-readable output"},

@@ -29,13 +29,13 @@ static const struct cmd_usage usage = {
 	"kernel",
 	"list | pin NAME... | pull [NAME...] | verify [NAME...] | path NAME | rm NAME... |\n"
 	"                  build NAME | config NAME | export NAME FILE | import FILE",
-	"Pinned kernels (kernel-config/kernels.yml and kernels.lock):\n"
+	"Kernels: those pinned in kernel-config/kernels.yml, and those that were built.\n"
 	"  list     names, versions, architectures, and what is in the cache or built\n"
 	"  pin      look for the newest package of a kernel and write it to the lock\n"
 	"  pull     fetch, check and unpack (default: the default kernel)\n"
 	"  verify   hash again what is in the cache\n"
 	"  path     print where the image, config, modules or vmlinux of a kernel are\n"
-	"  rm       remove a kernel from the cache\n"
+	"  rm       remove a kernel from the cache\n\n"
 	"  build    build a kernel from its source (build --help)\n"
 	"  config   what a kernel's fragments ask for, what it has, and why not (config --help)\n"
 	"  export   write a kernel that was built here to a file (export --help)\n"
@@ -181,7 +181,7 @@ static int verb_pull(struct state *s, const struct lock_kernel **kernels, size_t
 static int tell_verified(const char *name, const char *version, enum arch arch, int r,
 			 const struct err *err, const char *how)
 {
-	printf("%-9s %-10s %-6s %s\n", name, version, arch_name(arch), r < 0 ? "DAMAGED" : "ok");
+	printf("%-15s %-10s %-6s %s\n", name, version, arch_name(arch), r < 0 ? "DAMAGED" : "ok");
 	fflush(stdout);
 	if (r == 0)
 		return 0;

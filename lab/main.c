@@ -20,7 +20,7 @@ static const struct command {
 	{"list", cmd_list, false, "the scenarios below a path, and what each is about"},
 	{"show", cmd_show, false, "print a run again, or one cell of it with its evidence"},
 	{"kernel", cmd_kernel, false,
-	 "pinned kernels: list, pin, pull, verify, path, rm, export, import"},
+	 "kernels, pinned or built: list, pin, pull, build, config, export, import, ..."},
 	{"image", cmd_image, false, "the guest's packages and images"},
 	{"cache", cmd_cache, false, "what the cache holds; prune it"},
 	{"doctor", cmd_doctor, true, "what this host can do, and what to do about the rest"},

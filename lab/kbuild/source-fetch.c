@@ -89,7 +89,7 @@ static int fetch_url(const struct source_place *place, const char *url, const ch
 		return r;
 	return err_set(err, EBADMSG,
 		       "%.150s: wrong checksum: expected SHA-256 %s, got %s; it was thrown away. "
-		       "Give a right one: --source TARBALL, or --mirror URL or folder",
+		       "A right one is taken by 'lab kernel build --source TARBALL' or --mirror",
 		       url, sha256, got);
 }
 
@@ -170,7 +170,8 @@ int source_fetch(const struct source_place *place, const char *stem, char **ret,
 		note(&tried, why.msg);
 	}
 	return err_set(err, ENODATA,
-		       "%.80s cannot be had%s (%s): give the file itself with --source, or with "
-		       "--mirror a URL or folder that holds it",
-		       name, place->offline ? " offline" : "", tried.data ? tried.data : "");
+		       "%.80s cannot be had%s (%s): 'lab kernel build %.64s --source FILE' takes "
+		       "the file itself, --mirror a URL or folder that holds it",
+		       name, place->offline ? " offline" : "", tried.data ? tried.data : "",
+		       place->pin ? place->pin->name : "NAME");
 }

@@ -226,7 +226,9 @@ int pins_unknown(const struct pins *pins, const char *name, struct err *err)
 	for (size_t i = 0; i < pins->n; i++)
 		buf_addf(&known, "%s%s", i ? ", " : "", pins->items[i].name);
 	str_printable(&shown, name, strlen(name), 80, false);
-	return err_set(err, ENOENT,
-		       "unknown kernel '%s': pinned are %s; or give the path of an image",
-		       shown.data, known.data);
+	return err_set(
+		err, ENOENT,
+		"unknown kernel '%s': pinned are %s; others are given as a path, or built first: "
+		"'lab kernel build NAME --source TREE'",
+		shown.data, known.data);
 }

@@ -51,7 +51,8 @@ ok "taken from a shared folder" build --cache-from "$dir/share"
 ok "the same again" diff -r -x meta.json before "$LAB_CACHE/kernels/$folder"
 ok "and not built" fails built
 forget
-ok "from a file: URL" build --cache-from "file://$dir/share"
+fetched() { build --cache-from "file://$dir/share" | jq -e '.[0] | .was_fetched and (.was_there | not)'; }
+ok "from a file: URL, which is said" fetched
 ok "without building" fails built
 forget
 mkdir empty

@@ -138,7 +138,7 @@ ok "one that is not is" pruned
 # --- not to be had, or wrong
 fresh
 echo 404 >web/.status
-ok "not there" says 3 "linux-6.5.tar.gz cannot be had ($url: not there): give the file itself with --source" "$lab" kernel build 6.5
+ok "not there" says 3 "linux-6.5.tar.gz cannot be had ($url: not there): 'lab kernel build 6.5 --source FILE'" "$lab" kernel build 6.5
 echo 403 >web/.status
 ok "not allowed" says 3 "the server answered 403" "$lab" kernel build 6.5
 ok "offline" says 3 "cannot be had offline" "$lab" kernel build 6.5 --offline

@@ -136,7 +136,7 @@ static void unreachable(void **state)
 	assert_int_equal(open_it(&p, "linux-6.5.tar.xz cannot be had (file:///"), -ENODATA);
 	p.place.mirror = "/not/there";
 	assert_int_equal(open_it(&p, "(/not/there: No such file or directory; file:///"), -ENODATA);
-	assert_int_equal(open_it(&p, "give the file itself with --source, or with --mirror"),
+	assert_int_equal(open_it(&p, "--source FILE' takes the file itself, --mirror a URL"),
 			 -ENODATA);
 	p.pin.source.url = NULL;
 	p.pin.source.sha256 = NULL;
