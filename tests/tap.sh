@@ -81,9 +81,9 @@ fails() { ! "$@"; }
 # gone PATTERN: no process of this command line is left.
 gone() { ! pgrep -f "$1" >/dev/null; }
 
-# soon COMMAND...: it succeeds within a few seconds.
+# soon COMMAND...: it succeeds before long, also on a busy machine.
 soon() {
-	for _ in {1..100}; do
+	for _ in {1..400}; do
 		! "$@" || return 0
 		sleep 0.05
 	done

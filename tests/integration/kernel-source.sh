@@ -120,16 +120,17 @@ two_at_once() {
 	soon test -e "$sources/$key.part"
 	build 6.5 --flavour minimal >b 2>b.said &
 	b=$!
-	soon grep -q waiting b.said && "$lab" cache prune >/dev/null && [[ -e $sources/$key.part ]]
+	soon grep -qs waiting b.said && "$lab" cache prune >/dev/null && [[ -e $sources/$key.part ]]
 	wait $a && wait $b && [[ $(gets) == 1 ]] && only_tree
 }
 ok "two kernels of one source at once: it is fetched once" two_at_once
 ok "the other waits and says so" grep -qx "waiting for another lab: unpacking linux-6.5.tar.gz" b.said
 sed 's/^STANDIN_SLEEP.*/STANDIN_SLEEP = 0.5/' -i "$sources/$key/Makefile"
 used() {
+	rm a.said # what the last one said is not to be taken for this one's
 	build 6.5 --fresh >a 2>a.said &
 	local a=$!
-	soon grep -q ^building a.said && "$lab" cache prune >/dev/null && [[ -e $sources/$key/Makefile ]] && wait $a
+	soon grep -qs ^building a.said && "$lab" cache prune >/dev/null && [[ -e $sources/$key/Makefile ]] && wait $a
 }
 ok "a source that is being built is not pruned" used
 pruned() { "$lab" cache prune && [[ ! -e $sources/$key ]] && nothing; }
