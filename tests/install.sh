@@ -26,6 +26,14 @@ install() {
 kernels() {
 	"$prefix/bin/lab" kernel list | grep '6\.1' >/dev/null
 }
+fragments() { # lab reads them where they were installed
+	"$prefix/bin/lab" kernel config --offline 6.5 2>&1 | grep -F "guest ($prefix/share/jail-lab/kernel-config/guest.config)"
+}
+pages() {
+	for page in "$OLDPWD"/docs/*.[1-9]; do
+		[[ -s $prefix/share/man/man${page##*.}/${page##*/} ]] || return
+	done
+}
 scenarios() {
 	"$prefix/bin/lab" list "$prefix/share/jail-lab/scenarios" | grep hello >/dev/null
 }
@@ -49,6 +57,8 @@ cd "$dir"
 ok "lab runs" "$prefix/bin/lab" --version
 ok "jail runs" "$prefix/bin/jail" --help
 ok "lab finds its kernels" kernels
+ok "lab finds the fragments of kernels" fragments
+ok "every man page" pages
 ok "lab reads its scenarios" scenarios
 cd "$OLDPWD"
 ok "nothing points back at the checkout" no_checkout

@@ -10,8 +10,8 @@
  *
  * A folder appears whole or not at all; one that was built here replaces those of the same name and
  * architecture with other keys. What is made of a local source, and what was imported, stands
- *beside them (`lab cache prune` removes what nobody would build). meta.json of an import is
- *untrusted.
+ * beside them (`lab cache prune` removes what nobody would build). meta.json of an import is
+ * untrusted. Links are refused, but for build and source, which modules_install leaves: they go.
  */
 #ifndef LAB_BUILT_H
 #define LAB_BUILT_H
@@ -53,8 +53,7 @@ int built_each(built_fn fn, void *data, struct err *err);
 /*
  * Take over stage, a folder beside the others that holds image, config, lib/modules, vmlinux, gdb:
  * adds SHA256SUMS and meta.json, and renames. stage is gone afterwards, whatever is returned.
- * Links in it are refused, but for build and source, which modules_install leaves. -EBADMSG: no
- * bootable image for that architecture.
+ * -EBADMSG: no bootable image for that architecture, or a link.
  */
 int built_install(const struct built *b, const char *stage, struct kernel *ret, struct err *err);
 /*
