@@ -36,8 +36,8 @@ struct kbuild_request {
 char *kbuild_inputs(const struct kbuild_request *r, bool *local, struct err *err);
 /*
  * May its name still mean it? Not when it means Debian's kernel now, or when a build would make
- * another one, by either compiler; what cannot be built anew (local, imported, of a fragment that is
- * elsewhere) is current.
+ * another one, by either compiler; what cannot be built anew (local, imported, of a fragment that
+ * is elsewhere) is current.
  */
 bool kbuild_is_current(const struct built *b);
 /*

@@ -5,6 +5,7 @@
 
 #include "jail/base/io.h"
 #include "lab/kbuild/kbuild.h"
+#include "lab/kbuild/kconfig.h"
 #include "lab/kernel/kernel-file.h"
 #include "lab/kernel/kernel-pin.h"
 #include "lab/kernel/kernel-store.h"
@@ -250,7 +251,8 @@ char kernel_config_option(const struct kernel *k, const char *option)
 	auto_free char *set = NULL;
 	const char *at;
 
-	if (!k->config || io_read_file(AT_FDCWD, k->config, 4 << 20, &text, NULL) < 0 || !text.data)
+	if (!k->config || io_read_file(AT_FDCWD, k->config, KCONFIG_MAX_BYTES, &text, NULL) < 0 ||
+	    !text.data)
 		return '?';
 	set = str_printf("\n%s%s=", str_starts(option, "CONFIG_") ? "" : "CONFIG_", option);
 	at = strstr(text.data, set);
