@@ -159,6 +159,13 @@ int io_remove_tree(int dirfd, const char *path, struct err *err)
 	return 0;
 }
 
+int io_sync(const char *path, struct err *err)
+{
+	auto_close int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	return fd < 0 || syncfs(fd) < 0 ? err_errno(err, "write %s", path) : 0;
+}
+
 static uint64_t tree_size_at(int dirfd, const char *path)
 {
 	auto_closedir DIR *d = NULL;

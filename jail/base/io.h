@@ -38,6 +38,11 @@ int io_write_atomic(int dirfd, const char *path, const void *data, size_t len, m
 int io_mkdirs(const char *path, mode_t mode, struct err *err);
 /* Remove a tree without following links; a path that is not there is fine. */
 int io_remove_tree(int dirfd, const char *path, struct err *err);
+/*
+ * Wait until what was written to path's file system is on its disk: before a folder gets the name
+ * that says it is whole. Returns 0, or what the disk said (-EIO, -ENOSPC).
+ */
+int io_sync(const char *path, struct err *err);
 /* Sum of the allocated sizes below path, in bytes; 0 when it is not there. */
 uint64_t io_tree_size(const char *path);
 bool io_exists(const char *path);

@@ -183,6 +183,8 @@ int built_stage_place(const char *stage, const struct built_meta *m, struct err 
 		return err_errno(err, "%s", image);
 	r = io_write_atomic(AT_FDCWD, path, text.data, text.len, 0644, err);
 	if (r == 0)
+		r = io_sync(stage, err);
+	if (r == 0)
 		r = replace(stage, dir, err);
 	return r;
 }

@@ -165,6 +165,8 @@ static int unpack(const struct source_place *place, const char *file, const char
 		r = source_unpack_file(file, name, place, tmp, &top, err);
 	if (r == 0)
 		r = source_tree_check(top, name, &looked, err);
+	if (r == 0) /* nobody looks again whether its files are whole */
+		r = io_sync(top, err);
 	if (r == 0 && rename(top, dir) < 0)
 		r = err_errno(err, "rename %s", top);
 	io_remove_tree(AT_FDCWD, tmp, NULL);
