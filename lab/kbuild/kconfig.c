@@ -82,13 +82,14 @@ static int take_lines(const char *name, const char *text, size_t len, struct kco
 
 	for (const char *p = text, *end = text + len; p < end;) {
 		const char *eol = memchr(p, '\n', end - p), *stop = eol ? eol : end;
-		auto_free char *line = NULL;
+		auto_cleanup(buf) line = {0};
 
 		number++;
 		while (stop > p && isspace((unsigned char)stop[-1]))
 			stop--;
-		line = xstrndup(p, stop - p);
-		if (strlen(line) != (size_t)(stop - p) || take_line(c, line) < 0)
+		/* anybody's tree: its values are printed */
+		str_printable(&line, p, stop - p, stop - p, false);
+		if (memchr(p, 0, stop - p) || (line.len && take_line(c, line.data) < 0))
 			return err_set(err, EINVAL,
 				       "%.200s:%zu: not a line of a kernel's configuration "
 				       "(CONFIG_NAME=value, or a comment)",

@@ -51,6 +51,9 @@ static void test_get(void **state)
 		{"NOT_THERE", "n"},
 		{"CONFIG_NOT_THERE", "n"},
 	};
+	static const char hostile[] = "CONFIG_A=\"\033]0;x\007\"\n"
+				      "CONFIG_CC_VERSION_TEXT=\"gcc \033[31m\t\xff\xc2\x9b[0m\"\n";
+	struct kconfig evil = {0};
 	auto_cleanup(kconfig) c = {0}, empty = {0};
 
 	(void)state;
@@ -67,6 +70,10 @@ static void test_get(void **state)
 	assert_int_equal(empty.arch, -1);
 	assert_null(empty.version);
 	assert_null(empty.compiler);
+	assert_int_equal(kconfig_parse("x", hostile, strlen(hostile), &evil, NULL), 0);
+	assert_string_equal(kconfig_get(&evil, "A"), "\"?]0;x?\"");
+	assert_string_equal(evil.compiler, "gcc ?[31m ???[0m");
+	kconfig_deinit(&evil);
 }
 
 static void test_title(void **state)
