@@ -435,7 +435,7 @@ interrupted() { # in the middle of unpacking: soon, and nothing of it stays
 	kill -INT $!
 	wait $! || status=$?
 	cat said
-	[[ $status == 130 ]] && ! ls -d "$LAB_CACHE"/kernels/big* 2>/dev/null | grep -v lock
+	[[ $status == 130 && -z $(find "$LAB_CACHE/kernels" -maxdepth 1 -name 'big*' -type d) ]]
 }
 ok "Ctrl-C while a .deb is unpacked" interrupted
 ok "a .deb without a kernel" says 2 "no kernel in this package" "$lab" kernel path "$mirror/pool/tool_1.0_amd64.deb" --arch amd64
