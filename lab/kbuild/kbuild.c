@@ -348,9 +348,13 @@ static bool wants_btf(const struct fragments *fragments)
 	return false;
 }
 
-static int find_tools(struct build *b, struct err *err)
+/* Asked twice: before anything is fetched, and again once the kernel's version is known. */
+static int find_tools(struct build *b, const struct kver *kver, struct err *err)
 {
-	int r = toolchain_find(b->r->arch, b->r->want->llvm, &b->source.kver, &b->tc, err);
+	int r;
+
+	toolchain_deinit(&b->tc);
+	r = toolchain_find(b->r->arch, b->r->want->llvm, kver, &b->tc, err);
 
 	if (r == 0 && wants_btf(&b->fragments))
 		r = toolchain_check_pahole(err);
@@ -459,11 +463,13 @@ int kbuild(const struct kbuild_request *r, struct kernel *ret, struct built *inf
 	    built_find(r->name, r->arch, inputs, false, ret, info, NULL) == 0)
 		return 0; /* by another lab, while we waited for it */
 	if (n == 0)
-		n = source_open(&place, &b.source, err);
-	if (n == 0)
 		n = load_fragments(&b, id, inputs, err);
 	if (n == 0)
-		n = find_tools(&b, err);
+		n = find_tools(&b, NULL, err);
+	if (n == 0)
+		n = source_open(&place, &b.source, err);
+	if (n == 0)
+		n = find_tools(&b, &b.source.kver, err);
 	if (n < 0)
 		return n;
 	if (!b.jobs)

@@ -137,6 +137,11 @@ ok "no compiler: what to install" says 3 "gcc" env PATH="$dir/bin" "$lab" kernel
 for tool in gcc as ld; do
 	ln -s "$(command -v $tool)" bin/
 done
+before_fetching() {
+	says 3 "needs lz4" env PATH="$dir/bin" LAB_CACHE="$dir/empty" "$lab" kernel build 6.5 &&
+		! find "$dir/empty" -path '*/sources/*' | grep -q .
+}
+ok "that is said before anything is fetched" before_fetching
 ok "a tool that is missing" says 3 "needs lz4 (on Debian: apt-get install lz4)" env PATH="$dir/bin" "$lab" kernel build 6.5 --fresh
 ok "lab run says the same" says 3 "needs lz4" env PATH="$dir/bin" "$lab" run --kernel 6.6 "$home/scenarios/hello.yml"
 ok "no compiler for the other architecture" says 3 "gcc-" env PATH="$dir/bin" "$lab" kernel build 6.5 --arch $other --fresh
