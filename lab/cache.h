@@ -5,7 +5,7 @@
  *	apt/       indexes of suites (InRelease, Packages), by suite and architecture
  *	debs/      downloaded packages, named by SHA-256
  *	kernels/   NAME-VERSION-ARCH/ {image, config, lib/modules/, SHA256SUMS, meta.json} of pins;
- *		   NAME-ARCH-KEY/ of what was built, with vmlinux (lab/kbuild/built.h);
+ *		   NAME-ARCH-KEY/ of what was built, with vmlinux (lab/kernel/built.h);
  *		   tmp-*: on their way here
  *	sources/   HEX16/: unpacked kernel sources (lab/kbuild/source.h)
  *	builds/    NAME-ARCH-KEY/: objects of builds that were ended, and of local trees; logs

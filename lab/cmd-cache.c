@@ -9,8 +9,8 @@
 #include "jail/base/io.h"
 #include "lab/cache.h"
 #include "lab/cmd.h"
-#include "lab/kbuild/built-meta.h"
 #include "lab/kbuild/kbuild.h"
+#include "lab/kernel/built-meta.h"
 #include "lab/kernel/kernel-pin.h"
 #include "lab/kernel/kernel-store.h"
 

@@ -5,8 +5,8 @@
 
 #include "lab/cmd-kernel.h"
 #include "lab/kbuild/explain.h"
-#include "lab/kbuild/kconfig-history.h"
-#include "lab/kbuild/kconfig-why.h"
+#include "lab/kconfig/kconfig-history.h"
+#include "lab/kconfig/kconfig-why.h"
 #include "lab/progress.h"
 
 struct config_args {

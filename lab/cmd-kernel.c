@@ -3,7 +3,7 @@
 
 #include "jail/base/io.h"
 #include "lab/cmd-kernel.h"
-#include "lab/kbuild/built-meta.h"
+#include "lab/kernel/built-meta.h"
 #include "lab/kernel/kernel-pin.h"
 #include "lab/kernel/kernel-store.h"
 #include "lab/kernel/kernel-target.h"

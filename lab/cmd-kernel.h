@@ -7,7 +7,7 @@
 #define LAB_CMD_KERNEL_H
 
 #include "lab/cmd.h"
-#include "lab/kbuild/built.h"
+#include "lab/kernel/built.h"
 #include "lab/kernel/lock.h"
 #include "lab/kernel/pins.h"
 

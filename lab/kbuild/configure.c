@@ -7,8 +7,8 @@
 #include "jail/base/io.h"
 #include "lab/cache.h"
 #include "lab/debian/deb.h"
-#include "lab/kbuild/kconfig-why.h"
 #include "lab/kbuild/make.h"
+#include "lab/kconfig/kconfig-why.h"
 
 /* In the build folder: the digest of what its .config was made of, and that of .config. */
 #define STAMP ".lab-configured"

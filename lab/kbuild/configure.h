@@ -7,10 +7,10 @@
 #ifndef LAB_CONFIGURE_H
 #define LAB_CONFIGURE_H
 
-#include "lab/kbuild/flavour.h"
-#include "lab/kbuild/kconfig.h"
 #include "lab/kbuild/source.h"
 #include "lab/kbuild/toolchain.h"
+#include "lab/kconfig/flavour.h"
+#include "lab/kconfig/kconfig.h"
 
 /* Fragments of a flavour, from the project's kernel-config/ and from paths. */
 struct fragments {

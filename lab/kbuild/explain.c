@@ -8,7 +8,7 @@
 
 #include "jail/base/io.h"
 #include "lab/cache.h"
-#include "lab/kbuild/built.h"
+#include "lab/kernel/built.h"
 #include "lab/kernel/kernel-target.h"
 
 void explained_deinit(struct explained *e)

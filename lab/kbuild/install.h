@@ -4,8 +4,8 @@
 #ifndef LAB_INSTALL_H
 #define LAB_INSTALL_H
 
-#include "lab/kbuild/kconfig.h"
 #include "lab/kbuild/make.h"
+#include "lab/kconfig/kconfig.h"
 
 /*
  * Copy image, config, vmlinux and what gdb wants from run->obj to stage, and have the modules

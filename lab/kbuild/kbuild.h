@@ -15,9 +15,9 @@
 #ifndef LAB_KBUILD_H
 #define LAB_KBUILD_H
 
-#include "lab/kbuild/built.h"
-#include "lab/kbuild/flavour.h"
 #include "lab/kbuild/history.h"
+#include "lab/kconfig/flavour.h"
+#include "lab/kernel/built.h"
 #include "lab/kernel/lock.h"
 #include "lab/kernel/pins.h"
 

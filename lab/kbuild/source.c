@@ -7,8 +7,8 @@
 
 #include "jail/base/io.h"
 #include "lab/cache.h"
-#include "lab/kbuild/git.h"
 #include "lab/kbuild/source-parts.h"
+#include "lab/kernel/git.h"
 
 enum { LOOK_MS = 100, STEM_LEN = 16 };
 

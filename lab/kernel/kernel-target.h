@@ -5,7 +5,7 @@
 #ifndef LAB_KERNEL_TARGET_H
 #define LAB_KERNEL_TARGET_H
 
-#include "lab/kbuild/flavour.h"
+#include "lab/kconfig/flavour.h"
 #include "lab/kernel/lock.h"
 #include "lab/kernel/pins.h"
 

@@ -7,9 +7,9 @@
 
 #include "jail/base/io.h"
 #include "lab/guest/modules.h"
-#include "lab/kbuild/git.h"
-#include "lab/kbuild/kconfig.h"
+#include "lab/kconfig/kconfig.h"
 #include "lab/kernel/elf.h"
+#include "lab/kernel/git.h"
 #include "lab/kernel/lock.h"
 
 enum { RELEASE_MAX = 256 };

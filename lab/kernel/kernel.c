@@ -5,7 +5,7 @@
 
 #include "jail/base/io.h"
 #include "lab/kbuild/kbuild.h"
-#include "lab/kbuild/kconfig.h"
+#include "lab/kconfig/kconfig.h"
 #include "lab/kernel/kernel-file.h"
 #include "lab/kernel/kernel-pin.h"
 #include "lab/kernel/kernel-store.h"

@@ -4,7 +4,7 @@
 
 #include "jail/base/kver.h"
 #include "jail/base/yaml.h"
-#include "lab/kbuild/flavour.h"
+#include "lab/kconfig/flavour.h"
 #include "lab/kernel/lock.h"
 
 void pins_deinit(struct pins *pins)

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "lab/kbuild/built-meta.h"
+#include "lab/kernel/built-meta.h"
 #include "lab/kernel/lock.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "lab/kbuild/fragment.h"
+#include "lab/kconfig/fragment.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -2,7 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "lab/kbuild/kconfig.h"
+#include "lab/kconfig/kconfig.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

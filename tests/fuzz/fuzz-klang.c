@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lab/kbuild/kconfig-lang.h"
+#include "lab/kconfig/kconfig-lang.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "lab/kbuild/flavour.h"
+#include "lab/kconfig/flavour.h"
 #include "lab/kernel/lock.h"
 #include "lab/kernel/pins.h"
 

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 
 #include "jail/base/io.h"
-#include "lab/kbuild/built-meta.h"
+#include "lab/kernel/built-meta.h"
 #include "lab/kernel/elf.h"
 
 #define KEY "0123456789abcdef"

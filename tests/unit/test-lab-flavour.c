@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "lab/kbuild/flavour.h"
+#include "lab/kconfig/flavour.h"
 
 static void join(struct buf *out, const struct strv *v)
 {

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "jail/base/io.h"
-#include "lab/kbuild/fragment.h"
+#include "lab/kconfig/fragment.h"
 
 static int parse(const char *text, struct fragment *ret, struct err *err)
 {

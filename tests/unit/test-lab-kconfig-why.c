@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 
 #include "jail/base/io.h"
-#include "lab/kbuild/kconfig-expr.h"
-#include "lab/kbuild/kconfig-history.h"
-#include "lab/kbuild/kconfig-why.h"
+#include "lab/kconfig/kconfig-expr.h"
+#include "lab/kconfig/kconfig-history.h"
+#include "lab/kconfig/kconfig-why.h"
 
 static const char tree[] = "tests/data/kconfig-tree";
 

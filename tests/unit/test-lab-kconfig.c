@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "lab/kbuild/kconfig.h"
+#include "lab/kconfig/kconfig.h"
 
 static const char sample[] =
 	"#\n"

@@ -1,5 +1,5 @@
 /* Sources of kernels: from a pin's tarball, checked, or a tree; shared between processes. */
-#include "lab/kbuild/git.h"
+#include "lab/kernel/git.h"
 #include "tests/unit/source-tarball.h"
 
 /* --- pins --- */

@@ -7,7 +7,7 @@
 #ifndef LAB_BUILT_META_H
 #define LAB_BUILT_META_H
 
-#include "lab/kbuild/built.h"
+#include "lab/kernel/built.h"
 
 enum { BUILT_META_MAX_BYTES = 64 << 10, BUILT_MAX_FRAGMENTS = 32 };
 

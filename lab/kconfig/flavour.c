@@ -1,4 +1,4 @@
-#include "lab/kbuild/flavour.h"
+#include "lab/kconfig/flavour.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "lab/kbuild/built.h"
+#include "lab/kernel/built.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -7,8 +7,8 @@
 #include "jail/base/io.h"
 #include "lab/cache.h"
 #include "lab/debian/deb.h"
-#include "lab/kbuild/built-meta.h"
-#include "lab/kbuild/built-stage.h"
+#include "lab/kernel/built-meta.h"
+#include "lab/kernel/built-stage.h"
 #include "lab/kernel/kernel-unpack.h"
 
 int built_read_meta(const char *dir, struct built_meta *ret, struct err *err)

@@ -1,4 +1,4 @@
-#include "lab/kbuild/kconfig-why.h"
+#include "lab/kconfig/kconfig-why.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 
 #include "jail/base/io.h"
-#include "lab/kbuild/kconfig-history.h"
-#include "lab/kbuild/kconfig-lang.h"
+#include "lab/kconfig/kconfig-history.h"
+#include "lab/kconfig/kconfig-lang.h"
 
 enum { FILE_MAX_BYTES = 2 << 20, SHOWN_MAX = 3, DEPTH_MAX = 1, SHORT_MAX = 5 };
 

@@ -7,7 +7,7 @@
 #ifndef LAB_KCONFIG_WHY_H
 #define LAB_KCONFIG_WHY_H
 
-#include "lab/kbuild/kconfig.h"
+#include "lab/kconfig/kconfig.h"
 
 struct kconfig_tree; /* the options that a source tree knows, for one architecture */
 int kconfig_tree_open(const char *srctree, enum arch arch, struct kconfig_tree **ret,

@@ -1,4 +1,4 @@
-#include "lab/kbuild/kconfig-lang.h"
+#include "lab/kconfig/kconfig-lang.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "lab/kbuild/kconfig.h"
+#include "lab/kconfig/kconfig.h"
 
 #include <ctype.h>
 #include <errno.h>

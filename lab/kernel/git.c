@@ -1,4 +1,4 @@
-#include "lab/kbuild/git.h"
+#include "lab/kernel/git.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "lab/kbuild/kconfig-expr.h"
+#include "lab/kconfig/kconfig-expr.h"
 
 #include <ctype.h>
 #include <string.h>

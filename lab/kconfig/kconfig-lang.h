@@ -8,7 +8,7 @@
 #ifndef LAB_KCONFIG_LANG_H
 #define LAB_KCONFIG_LANG_H
 
-#include "lab/kbuild/kconfig-expr.h"
+#include "lab/kconfig/kconfig-expr.h"
 
 enum { KLANG_MAX_FILES = 10000, KLANG_MAX_BYTES = 64 << 20, KLANG_MAX_DEPTH = 64 };
 

@@ -8,7 +8,7 @@
 #include "lab/cache.h"
 #include "lab/debian/deb.h"
 #include "lab/debian/download.h"
-#include "lab/kbuild/built-stage.h"
+#include "lab/kernel/built-stage.h"
 #include "lab/kernel/kernel-unpack.h"
 
 enum { MAX_MEMBERS = 100000, MAX_DEPTH = 24, CHUNK = 1 << 18 };

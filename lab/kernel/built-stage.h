@@ -4,7 +4,7 @@
 #ifndef LAB_BUILT_STAGE_H
 #define LAB_BUILT_STAGE_H
 
-#include "lab/kbuild/built-meta.h"
+#include "lab/kernel/built-meta.h"
 
 enum { BUILT_SUMS_MAX_BYTES = 16 << 20 };
 

@@ -1,4 +1,4 @@
-#include "lab/kbuild/fragment.h"
+#include "lab/kconfig/fragment.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "lab/kbuild/built-meta.h"
+#include "lab/kernel/built-meta.h"
 
 #include <string.h>
 

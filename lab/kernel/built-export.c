@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "jail/base/io.h"
-#include "lab/kbuild/built-stage.h"
+#include "lab/kernel/built-stage.h"
 
 struct exporting {
 	const char *file; /* for messages */

@@ -1,4 +1,4 @@
-#include "lab/kbuild/kconfig-history.h"
+#include "lab/kconfig/kconfig-history.h"
 
 #include <string.h>
 

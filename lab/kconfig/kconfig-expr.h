@@ -7,7 +7,7 @@
 #ifndef LAB_KCONFIG_EXPR_H
 #define LAB_KCONFIG_EXPR_H
 
-#include "lab/kbuild/kconfig.h"
+#include "lab/kconfig/kconfig.h"
 
 enum tristate { TRI_N, TRI_M, TRI_Y };
 

@@ -1,4 +1,4 @@
-#include "lab/kbuild/built-stage.h"
+#include "lab/kernel/built-stage.h"
 
 #include <fcntl.h>
 #include <stdio.h>

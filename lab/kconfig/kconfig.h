@@ -9,7 +9,7 @@
 #include "jail/base/arch.h"
 #include "jail/base/err.h"
 #include "jail/base/str.h"
-#include "lab/kbuild/fragment.h"
+#include "lab/kconfig/fragment.h"
 
 enum { KCONFIG_MAX_BYTES = 4 << 20 };
 
