@@ -62,14 +62,9 @@ static void expectations(void **state)
 
 static void what_is_not_right(void **state)
 {
-	static const char *const texts[] = {"",
-					    "1",
-					    "a b",
-					    "1 2 3",
-					    "-1 2",
-					    "99999999999 1",
-					    "1 2 and much more than such a file ever has, really\n"
-					    "it is longer than that"};
+	static const char much[] = "1 2 and much more than such a file ever has, really\n"
+				   "it is longer than that";
+	static const char *const texts[] = {"", "1", "a b", "1 2 3", "-1 2", "99999999999 1", much};
 	auto_free char *dir = path_join(cache, "builds");
 	auto_free char *path = path_join(dir, "9-amd64.history");
 
