@@ -102,7 +102,9 @@ ok "the same in a pid namespace" ends INT 137 --grace 200ms -n user,pid -- sh -c
 ok "who ends in time is not killed" ends TERM 0 --grace 20s -- sh -c 'trap "exit 0" TERM; touch ready; while :; do sleep 0.05; done'
 ok "a terminal's or a parent's HUP does not start the grace time" ends HUP 9 --grace 100ms -- \
 	sh -c 'trap "sleep 0.4; exit 9" HUP; touch ready; while :; do sleep 0.05; done'
-ok "one that has stopped itself" ends TERM 137 --grace 200ms -p eperm.yml -- sh -c 'touch ready; kill -STOP $$; exit 3'
+# shellcheck disable=SC2016
+stopped='(until grep -q "State:.T" /proc/$$/status; do sleep 0.02; done; touch ready) & kill -STOP $$; exit 3'
+ok "one that has stopped itself" ends TERM 137 --grace 200ms -p eperm.yml -- sh -c "$stopped"
 ok "what is left stopped is ended" exits 6 timeout 30 "$jail" -p eperm.yml -- sh -c 'sh -c "kill -STOP \$\$; exec sleep 65.25" & sleep 0.2; exec sh -c "exit 6"'
 ok "nothing of that is left" gone '65[.]25'
 ok "kill -9 of jail: the command ends" ends KILL 137 -p eperm.yml -- sh -c 'touch ready; exec sleep 66.25'
