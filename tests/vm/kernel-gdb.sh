@@ -39,8 +39,8 @@ qemu-system-x86_64 -M q35 -accel tcg -m 512 -nodefaults -no-reboot -display none
 	-gdb unix:gdb.socket,server=on,wait=off &
 qemu=$!
 trap 'kill $qemu 2>/dev/null; rm -rf "$dir"' EXIT
-for ((i = 0; i < 600; i++)); do
-	! grep -qs 'module is in' console || break
+for ((i = 0; i < 1500; i++)); do
+	[[ ! -S gdb.socket ]] || ! grep -qs 'module is in' console || break
 	kill -0 $qemu 2>/dev/null || break
 	sleep 0.2
 done
