@@ -38,7 +38,7 @@ qemu-system-x86_64 -M q35 -accel tcg -m 512 -nodefaults -no-reboot -display none
 	-kernel "$image" -initrd image.cpio -append 'console=ttyS0 nokaslr rdinit=/gdb-init panic=-1' \
 	-gdb unix:gdb.socket,server=on,wait=off &
 qemu=$!
-trap 'kill $qemu 2>/dev/null; rm -rf "$dir"' EXIT
+trap 'kill $qemu 2>/dev/null || :; rm -rf "$dir"' EXIT
 for ((i = 0; i < 1500; i++)); do
 	[[ ! -S gdb.socket ]] || ! grep -qs 'module is in' console || break
 	kill -0 $qemu 2>/dev/null || break
