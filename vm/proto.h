@@ -47,9 +47,14 @@ enum proto_type {
 	PROTO_JOB, /* words: argv…, env… (K=V), cwd (default: where the files went), timeout_ms
 		      (0: none), trace (0/1), artefact… (relative to cwd), limit_bytes (of stdout,
 		      stderr and the strace log each: beyond it bytes are counted, not sent), seed
-		      (hex: entropy for the guest), realtime_ms (sets the guest's clock) */
+		      (hex: entropy for the guest), realtime_ms (sets the guest's clock), hold
+		      (0/1: the payload stops itself just before its command is executed, and goes
+		      on by SIGNAL with SIGCONT), tty (0/1: on a terminal of its own, whose output
+		      comes as STDOUT) */
 	PROTO_SIGNAL, /* words: signal */
 	PROTO_POWEROFF,
+	PROTO_STDIN,   /* bytes for the payload's terminal; empty: the end */
+	PROTO_WINSIZE, /* words: rows, columns of that terminal */
 	PROTO_TYPES
 };
 

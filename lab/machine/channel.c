@@ -69,6 +69,7 @@ static int add_job(struct channel *c, struct err *err)
 	add_words(&body, "artefact", job->artefacts);
 	proto_add_number(&body, "timeout_ms", job->timeout_ms);
 	proto_add_number(&body, "trace", job->trace);
+	proto_add_number(&body, "hold", job->debug && job->debug->hold);
 	proto_add_number(&body, "limit_bytes", (int64_t)c->evidence->limit);
 	add_seed(&body);
 	if (body.len > PROTO_MAX_BODY)

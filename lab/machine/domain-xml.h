@@ -28,6 +28,7 @@ struct machine_spec {
 	bool console_socket; /* console is a unix socket instead (QEMU listens), < 108 bytes */
 	const char *channel; /* unix socket (QEMU listens), < 108 bytes; NULL: no channel */
 	pid_t guardian;	     /* whose death ends the machine (guardian.h); 0: nobody's */
+	bool paused;	     /* stands before its first instruction until it is resumed */
 	bool as_user;	     /* QEMU is to run as uid and gid, and owners of files stay */
 	uid_t uid;
 	gid_t gid;

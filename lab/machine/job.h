@@ -8,12 +8,29 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "jail/base/err.h"
+
 struct image;
 struct kernel;
 
 struct job_file {
 	const char *path; /* on the host */
 	const char *name; /* in the guest's working folder; path_is_inside() */
+};
+
+/*
+ * A debugger on the machine. Callbacks come from the running thread.
+ */
+struct job_debug {
+	bool wait_at_start; /* the machine stops at its first instruction */
+	bool hold;	    /* the payload waits before its command until a debugger lets go on */
+	bool nokaslr;
+	const char *listen; /* where debuggers attach (relay.h); NULL: beside the other sockets */
+	/* The guest is where a debugger is waited for: attach at address. */
+	int (*ready)(void *data, const char *address, struct err *err);
+	/* Asked at least every 50 ms; true: the debugger has ended, so does the machine. */
+	bool (*over)(void *data);
+	void *data;
 };
 
 struct job {
@@ -35,6 +52,7 @@ struct job {
 	/* Called from the running thread with "booting", "running", …; may be NULL. */
 	void (*phase)(void *data, const char *what);
 	void *data;
+	const struct job_debug *debug; /* NULL: who wants to may attach, nobody waits for it */
 	const volatile int *cancel; /* non-zero: end at once with END_GONE, detail "interrupted" */
 };
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libvirt/libvirt-qemu.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include <libxml/uri.h>
@@ -347,7 +348,7 @@ static int create(struct virt *v, struct virt_machine *m, const struct machine_s
 	/* The embedded driver does not know that flag; there the guardian sees to it. */
 	if (!v->embedded)
 		flags |= VIR_DOMAIN_START_AUTODESTROY;
-	if (spec.console_socket)
+	if (spec.console_socket || spec.paused)
 		flags |= VIR_DOMAIN_START_PAUSED;
 	xml = domain_xml(&spec, err);
 	if (!xml)
@@ -385,6 +386,20 @@ int virt_start(struct virt *v, const struct machine_spec *spec, struct virt_mach
 int virt_machine_resume(struct virt_machine *m, struct err *err)
 {
 	return virDomainResume(m->dom) < 0 ? virt_error(err, "let the machine go") : 0;
+}
+
+int virt_machine_monitor(struct virt_machine *m, const char *command, struct buf *out,
+			 struct err *err)
+{
+	char *said = NULL;
+
+	if (virDomainQemuMonitorCommand(m->dom, command, &said,
+					VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP) < 0)
+		return virt_error(err, "ask QEMU's monitor");
+	if (said)
+		buf_adds(out, said);
+	free(said);
+	return 0;
 }
 
 enum virt_state virt_machine_state(struct virt_machine *m)

@@ -13,6 +13,7 @@
 #define LAB_VIRT_H
 
 #include "jail/base/err.h"
+#include "jail/base/str.h"
 #include "lab/machine/domain-xml.h"
 
 struct virt;
@@ -36,6 +37,13 @@ int virt_check_arch(struct virt *v, enum arch arch, struct err *err);
 /* spec's user and guardian are for the connection to say. */
 int virt_start(struct virt *v, const struct machine_spec *spec, struct virt_machine **ret,
 	       struct err *err);
+
+/*
+ * A command of QEMU's human monitor ("info registers"), and what it says, appended to out. Bounded
+ * by libvirt's own time for its monitor. Needs libvirt-qemu.
+ */
+int virt_machine_monitor(struct virt_machine *m, const char *command, struct buf *out,
+			 struct err *err);
 
 /* Under a daemon a machine whose console is a socket starts paused: connect, then let it go. */
 int virt_machine_resume(struct virt_machine *m, struct err *err);

@@ -239,6 +239,7 @@ static int boot_and_run(struct worker *w, const char *dir, const struct image *i
 		.boot_timeout_ms = w->run->options->boot_timeout_ms,
 		.phase = tell_phase,
 		.data = w,
+		.debug = w->run->options->debug,
 		.cancel = &cancelled,
 	};
 

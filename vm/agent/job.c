@@ -69,6 +69,9 @@ static int parse_word(struct job *job, const char *key, const char *value, struc
 	} else if (str_eq(key, "trace")) {
 		r = parse_number(key, value, 1, &n, err);
 		job->trace = n;
+	} else if (str_eq(key, "hold")) {
+		r = parse_number(key, value, 1, &n, err);
+		job->hold = n;
 	} else if (str_eq(key, "timeout_ms")) {
 		r = parse_number(key, value, INT32_MAX, &n, err);
 		job->timeout_ms = n;

@@ -28,7 +28,7 @@ struct job {
 	struct strv argv, env, artefacts, notes;
 	char *cwd, *seed;
 	int cwd_fd;
-	bool trace, timed_out, killed_all;
+	bool trace, hold, timed_out, killed_all;
 	uint64_t limit_bytes;
 	int64_t timeout_ms, realtime_ms;
 	int64_t started_ms, ended_ms, kill_ms; /* kill_ms: when to be harder on what is left */

@@ -127,6 +127,8 @@ static void run_child(const struct job *job, char *const *argv, int out, int err
 		say(job->argv.items[0], code == 127 ? "not found" : "not executable");
 		_exit(code);
 	}
+	if (job->hold)
+		raise(SIGSTOP);
 	execvp(argv[0], argv);
 	say(argv[0], strerror(errno));
 	_exit(errno == ENOENT ? 127 : 126);

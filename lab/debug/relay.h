@@ -1,0 +1,55 @@
+/*
+ * relay.h - where gdbs attach to a machine: between them and QEMU's debug stub.
+ *
+ * A thread of its own. It takes one client at a time from a unix socket or a TCP port; a second one
+ * is answered with an error that names the first, and hung up on. QEMU's stub is opened when the
+ * first client comes. The stub's own words pass through unchanged, but for what QEMU cannot know:
+ *   qOffsets   answered with the slide of KASLR (as TextSeg), so that any gdb that has the vmlinux
+ *		loaded relocates it by itself (gdb's manual, "General Query Packets")
+ * A client that goes without detaching (killed, say) is detached on its behalf: break points are
+ * removed and the guest goes on. What a client sends is untrusted, and so is what it is told.
+ */
+#ifndef LAB_RELAY_H
+#define LAB_RELAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "jail/base/arch.h"
+#include "jail/base/err.h"
+
+/* The addresses of a kernel that its slide is found by, as it was linked. */
+struct link_addresses {
+	uint64_t base;	 /* of the first loadable segment: what TextSeg replaces */
+	uint64_t anchor; /* asm_exc_divide_error (amd64), vectors (arm64) */
+};
+
+struct relay_options {
+	const char *listen; /* absolute path of a unix socket, or "HOST:PORT" */
+	enum arch arch;
+	void *data; /* of the callbacks, which run in the relay's thread */
+	/* Have QEMU's stub listen, and say on which unix socket (allocated). */
+	int (*open_stub)(void *data, char **path, struct err *err);
+	/* Called once, for the first qOffsets; a failure means that no slide is told. */
+	int (*addresses)(void *data, struct link_addresses *ret, struct err *err);
+	bool nokaslr; /* the guest was told not to move: the slide is 0 */
+};
+
+struct relay;
+
+/* -EADDRINUSE (the text says what holds the port or socket), -EINVAL (no such address form). */
+int relay_start(const struct relay_options *options, struct relay **ret, struct err *err);
+void relay_stop(struct relay *r); /* detaches who is attached; NULL is fine */
+
+/* What to give to gdb's "target remote": the path, or HOST:PORT with the port really taken. */
+const char *relay_address(const struct relay *r);
+/* These may be asked from any thread. */
+bool relay_attached(const struct relay *r);
+/* How often a client has let the guest go on (continue, step, detach) since relay_start(). */
+unsigned int relay_resumed(const struct relay *r);
+/* Becomes readable when one of the two changes (eventfd; read it to clear), or -1. */
+int relay_event_fd(const struct relay *r);
+/* Stop the guest as Ctrl-C in gdb would, if a client is attached and waits for it. */
+void relay_interrupt(struct relay *r);
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * registry.h - the machines that run now, of all labs of this user.
+ *
+ * Each has beside its sockets, in its connection's private folder (virt_run_dir()), NAME.vm: a JSON
+ * object with what is needed to attach to it. A folder that no living lab holds is passed over.
+ */
+#ifndef LAB_REGISTRY_H
+#define LAB_REGISTRY_H
+
+#include <sys/types.h>
+
+#include "jail/base/arch.h"
+#include "jail/base/err.h"
+
+struct vm {
+	char *name;   /* "1234-0": the pid of its lab, and a number */
+	char *kernel; /* as kernel_resolve() takes it */
+	char *release;
+	enum arch arch;
+	char *what;    /* "shell", or the scenario's name */
+	char *dir;     /* the cell's folder, absolute */
+	char *gdb;     /* for "target remote" */
+	char *control; /* socket for control_ask() */
+	pid_t lab, qemu;
+	int64_t started; /* seconds since 1970 */
+	bool nokaslr;
+};
+void vm_deinit(struct vm *vm);
+
+struct vm_list {
+	struct vm *items; /* by start */
+	size_t n;
+};
+int vm_list(struct vm_list *ret, struct err *err);
+void vm_list_deinit(struct vm_list *l);
+/*
+ * The one that name means: its name, its cell ("6.1-amd64/userns/overlay"), or what it runs.
+ * -ENOENT (the text lists those that run), -EEXIST (several: the text lists them).
+ */
+int vm_find(const char *name, struct vm *ret, struct err *err);
+
+/* Enter and leave a machine; for who runs it. dir: virt_run_dir(). */
+int vm_enter(const char *dir, const struct vm *vm, struct err *err);
+void vm_leave(const char *dir, const char *name);
+
+/* Ask the lab that runs vm to end it; it is gone on return. -ESRCH: it is gone already. */
+int vm_stop(const struct vm *vm, struct err *err);
+
+#endif
