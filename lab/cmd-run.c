@@ -1,9 +1,7 @@
-#include <signal.h>
 #include <stdio.h>
 
-#include "lab/cmd.h"
+#include "lab/cmd-guest.h"
 #include "lab/debian/deb.h"
-#include "lab/progress.h"
 #include "lab/run/report.h"
 #include "lab/run/run.h"
 #include "lab/scenario/scenario-load.h"
@@ -77,32 +75,11 @@ static int parse_args(struct run_args *a, int argc, char **argv, int *operands)
 		return code;
 	if (a->repeat < 1 || a->repeat > 10000)
 		err_set(&err, EINVAL, "--repeat: %u is not between 1 and 10000", a->repeat);
-	if (!a->accel || str_eq(a->accel, "auto"))
-		a->options.accel = ACCEL_AUTO;
-	else if (str_eq(a->accel, "tcg"))
-		a->options.accel = ACCEL_TCG;
-	else if (str_eq(a->accel, "kvm"))
-		a->options.accel = ACCEL_KVM;
 	else
-		err_set(&err, EINVAL, "--accel: '%.40s' is not auto, tcg or kvm", a->accel);
+		guest_accel(a->accel, &a->options.accel, &err);
 	if (!err.code && a->options.connect && virt_check_uri(a->options.connect, &err) < 0)
 		err_wrap(&err, "--connect");
 	return err.code ? cmd_fail(EXIT_USAGE, &err) : -1;
-}
-
-static void on_signal(int sig)
-{
-	(void)sig;
-	run_cancel();
-}
-
-static void catch_signals(void)
-{
-	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
 }
 
 static int parse_archs(struct run_args *a, enum arch *ret, size_t *n, struct err *err)
@@ -330,7 +307,7 @@ int cmd_run(int argc, char **argv)
 		goto out;
 	a.cache_from = cmd_cache_from(a.cache_from);
 	progress = progress_start(a.quiet || a.dry_run, &events);
-	catch_signals(); /* what was fetched and built so far is gone on with the next time */
+	guest_catch_signals(); /* what was fetched and built so far is gone on with the next time */
 	if (!a.dry_run && run_begin(&a.options, &events, &run, &err) < 0) {
 		progress_stop(progress);
 		code = cmd_fail(EXIT_LOST, &err);
