@@ -1,0 +1,43 @@
+"""What lab brings into gdb: 'source' this file; 'help lab' says what there is then.
+
+What is known beforehand comes in convenience variables, each of which may be missing:
+  $lab_modules   folder below which the modules' files with symbols are
+  $lab_payload   process id of the payload, in the guest
+"""
+
+import importlib
+import os
+import sys
+import types
+
+import gdb
+
+
+def _load():
+    here = os.path.dirname(os.path.realpath(__file__))
+    for name in [n for n in sys.modules if n == "lab" or n.startswith("lab.")]:
+        del sys.modules[name]
+    package = types.ModuleType("lab", __doc__)
+    package.__path__ = [here]
+    sys.modules["lab"] = package
+    # The folder may be the system's: nothing is written into it.
+    keep, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        for name in ("attach", "breaks", "modules"):
+            importlib.import_module("lab." + name)
+    finally:
+        sys.dont_write_bytecode = keep
+
+
+class Lab(gdb.Command):
+    """Commands of the lab for the kernel that is examined; 'help lab-ps' and so on say more."""
+
+    def __init__(self):
+        super().__init__("lab", gdb.COMMAND_USER)
+
+    def invoke(self, arg, from_tty):
+        """List the commands."""
+        gdb.execute("help lab")
+
+
+_load()
