@@ -19,6 +19,7 @@ int cmd_kernel(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_show(int argc, char **argv);
+int cmd_vm(int argc, char **argv);
 
 struct cmd_usage {
 	const char *name;  /* "run" */

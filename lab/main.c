@@ -19,6 +19,7 @@ static const struct command {
 	{"run", cmd_run, true, "run scenarios on kernels and architectures, and judge them"},
 	{"list", cmd_list, false, "the scenarios below a path, and what each is about"},
 	{"show", cmd_show, false, "print a run again, or one cell of it with its evidence"},
+	{"vm", cmd_vm, false, "the machines that run: list, stop"},
 	{"kernel", cmd_kernel, false,
 	 "kernels, pinned or built: list, pin, pull, build, config, export, import, ..."},
 	{"image", cmd_image, false, "the guest's packages and images"},

@@ -35,6 +35,7 @@ struct job_debug {
 
 struct job {
 	const char *name; /* unique within this process; for the machine's name */
+	const char *what; /* a scenario's name, "shell": for who lists machines */
 	const struct kernel *kernel;
 	const struct image *image;
 	bool kvm;

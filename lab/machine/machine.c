@@ -9,11 +9,14 @@
 #include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/un.h>
+#include <time.h>
 
 #include "jail/base/io.h"
 #include "lab/machine/channel.h"
 #include "lab/machine/console-file.h"
+#include "lab/machine/control.h"
 #include "lab/machine/evidence.h"
+#include "lab/machine/registry.h"
 
 enum {
 	BOOT_TCG_MS = 60000,
@@ -35,12 +38,13 @@ enum {
 
 struct session {
 	const struct job *job;
-	const char *dir;
+	const char *dir, *run_dir;
 	struct outcome *o;
 	struct virt_machine *m;
 	struct evidence evidence;
 	struct console_file console;
-	struct channel channel;		       /* fd -1: not connected yet */
+	struct channel channel; /* fd -1: not connected yet */
+	struct control control;
 	char *socket, *tty;		       /* tty: the console's, under a daemon; or NULL */
 	int64_t now, start, up, greeted, sent; /* -1: not yet */
 	int64_t life, flow;		       /* last byte of any kind; last that is no tick */
@@ -191,15 +195,16 @@ static int check_space(struct session *s, struct err *err)
 
 static void wait_for_something(struct session *s)
 {
-	struct pollfd fds[2] = {
+	struct pollfd fds[] = {
 		{.fd = virt_machine_event_fd(s->m), .events = POLLIN},
 		{.fd = s->channel.ended ? -1 : s->channel.fd, .events = POLLIN},
+		{.fd = s->control.fd, .events = POLLIN},
 	};
 	eventfd_t ignored;
 
 	if (channel_wants_write(&s->channel))
 		fds[1].events |= POLLOUT;
-	poll(fds, 2, s->channel.fd < 0 ? CONNECT_MS : POLL_MS);
+	poll(fds, array_len(fds), s->channel.fd < 0 ? CONNECT_MS : POLL_MS);
 	if (fds[0].revents)
 		eventfd_read(fds[0].fd, &ignored);
 	s->now = io_now_ms();
@@ -328,6 +333,53 @@ static void check_gone(struct session *s)
 		end(s, END_GONE, qemu_ended(s, what));
 }
 
+/* --- what other labs see of it, and ask --- */
+
+static const char *short_name(const struct session *s)
+{
+	return str_starts(s->job->name, "lab-") ? s->job->name + 4 : s->job->name;
+}
+
+/* A machine that cannot be entered runs all the same: nobody finds it, that is all. */
+static void enter(struct session *s)
+{
+	const struct kernel *k = s->job->kernel;
+	auto_free char *file = k->path ? realpath(k->path, NULL) : NULL;
+	auto_free char *gdb = str_printf("%s/%s.gdb", s->run_dir, s->job->name);
+	auto_free char *control = str_printf("%s/%s.ctl", s->run_dir, s->job->name);
+	struct vm vm = {
+		.name = (char *)short_name(s),
+		.kernel = file ? file : k->name,
+		.release = k->release,
+		.arch = k->arch,
+		.what = (char *)(s->job->what ? s->job->what : "?"),
+		.dir = (char *)s->dir,
+		.gdb = gdb,
+		.control = control,
+		.lab = getpid(),
+		.qemu = virt_machine_pid(s->m),
+		.started = time(NULL),
+		.nokaslr = s->job->debug && s->job->debug->nokaslr,
+	};
+
+	if (control_open(&s->control, control, NULL) == 0)
+		vm_enter(s->run_dir, &vm, NULL);
+}
+
+static json_t *answer(void *data, const char *op, const json_t *request)
+{
+	struct session *s = data;
+
+	(void)request;
+	if (str_eq(op, "state"))
+		return json_pack("{s:s}", "state",
+				 virt_machine_state(s->m) == VIRT_PAUSED ? "stopped" : "running");
+	if (!str_eq(op, "stop"))
+		return NULL;
+	end(s, END_GONE, xstrdup("stopped by 'lab vm stop'"));
+	return json_object();
+}
+
 static int run_loop(struct session *s, struct err *err)
 {
 	int r = 0;
@@ -338,6 +390,7 @@ static int run_loop(struct session *s, struct err *err)
 			end(s, END_GONE, xstrdup("interrupted"));
 			break;
 		}
+		control_serve(&s->control, answer, s);
 		r = serve_channel(s, err);
 		if (r == 0)
 			r = serve_console(s, err);
@@ -410,6 +463,8 @@ static int run_session(struct session *s, struct virt *v, struct err *err)
 	}
 	/* A daemon that asks QEMU what it can do first takes its time: the guest's begins now. */
 	s->up = s->life = io_now_ms();
+	if (r == 0)
+		enter(s);
 	return r < 0 ? r : run_loop(s, err);
 }
 
@@ -417,6 +472,7 @@ static int run_session(struct session *s, struct virt *v, struct err *err)
 static int finish(struct session *s, int r, struct err *err)
 {
 	virt_machine_destroy(s->m);
+	vm_leave(s->run_dir, short_name(s));
 	if (s->console.fd >= 0 && s->start >= 0) {
 		int last = (int)console_file_poll(&s->console, NULL);
 		int cut = console_file_finish(&s->console, &s->o->console, r < 0 ? NULL : err);
@@ -429,6 +485,7 @@ static int finish(struct session *s, int r, struct err *err)
 			      s->o->console.kept, s->o->console.seen);
 	if (s->start >= 0)
 		s->o->total_ms = io_now_ms() - s->start;
+	control_close(&s->control); /* who asked for the end sees that it has come */
 	channel_deinit(&s->channel);
 	console_file_close(&s->console);
 	evidence_close(&s->evidence);
@@ -447,12 +504,14 @@ int machine_run(struct virt *v, const struct job *job, const char *dir, struct o
 	struct session s = {
 		.job = job,
 		.dir = real,
+		.run_dir = virt_run_dir(v),
 		.o = ret,
 		.socket = str_printf("%s/%s", virt_run_dir(v), job->name),
 		.tty = virt_is_embedded(v) ? NULL
 					   : str_printf("%s/%s.tty", virt_run_dir(v), job->name),
 		.console = {.fd = -1, .socket = -1},
 		.channel = {.fd = -1, .file = -1},
+		.control = {.fd = -1},
 		.evidence = {.dirfd = -1, .file = -1},
 		.boot_ms = boot_limit(job),
 		.start = -1,

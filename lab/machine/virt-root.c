@@ -45,23 +45,26 @@ static int open_private(const char *path)
 	return take_fd(fd);
 }
 
-static char *base_dir(void)
+/* Below XDG_RUNTIME_DIR, or NULL when that is not there or will not do. */
+static char *runtime_base(void)
 {
 	const char *run = getenv("XDG_RUNTIME_DIR");
 	auto_close int fd = -1;
 
-	if (run && run[0] == '/' && strlen(run) <= BASE_MAX) {
+	if (run && run[0] == '/' && strlen(run) <= BASE_MAX)
 		fd = open_private(run);
-		if (fd >= 0)
-			return str_printf("%s/lab-", run);
-	}
+	return fd < 0 ? NULL : str_printf("%s/lab-", run);
+}
+
+static char *tmp_base(void)
+{
 	return str_printf("/tmp/lab-%u-", geteuid());
 }
 
 /* Take the first folder that is free. */
 static int lock_one(struct virt_root *root, struct err *err)
 {
-	auto_free char *base = base_dir();
+	auto_free char *run = runtime_base(), *base = run ? take_ptr(run) : tmp_base();
 
 	for (int i = 0; i < ROOTS_MAX; i++) {
 		auto_free char *dir = str_printf("%s%d", base, i), *file = path_join(dir, "lock");
@@ -181,6 +184,33 @@ int virt_root_open(struct virt_root *ret, struct err *err)
 	}
 	ret->uri = str_printf("qemu:///embed?root=%s", libvirt);
 	return 0;
+}
+
+static bool is_held(const char *dir)
+{
+	auto_free char *file = path_join(dir, "lock");
+	auto_close int fd = open_private(dir), lock = -1;
+
+	if (fd < 0 || !io_exists(file))
+		return false;
+	lock = io_lock_file(file, IO_LOCK_SHARED, NULL);
+	return lock == -EWOULDBLOCK;
+}
+
+void virt_roots_held(struct strv *ret)
+{
+	/* a lab may have been started where XDG_RUNTIME_DIR was not set */
+	char *bases[] = {runtime_base(), tmp_base()};
+
+	for (size_t b = 0; b < array_len(bases); b++) {
+		for (int i = 0; bases[b] && i < ROOTS_MAX; i++) {
+			auto_free char *dir = str_printf("%s%d", bases[b], i);
+
+			if (is_held(dir))
+				strv_take(ret, take_ptr(dir));
+		}
+		free(bases[b]);
+	}
 }
 
 pid_t virt_root_pid(const struct virt_root *root, const char *machine)

@@ -21,6 +21,8 @@ struct virt_root {
 int virt_root_open(struct virt_root *ret, struct err *err);
 /* The pid libvirt noted for a running machine, or -1. */
 pid_t virt_root_pid(const struct virt_root *root, const char *machine);
+/* The folders that a living lab of this user holds, this one's too. */
+void virt_roots_held(struct strv *ret);
 /* Removes the folder. {.lock = -1} is fine. */
 void virt_root_close(struct virt_root *root);
 

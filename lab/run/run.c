@@ -224,6 +224,7 @@ static int boot_and_run(struct worker *w, const char *dir, const struct image *i
 	auto_cleanup(strv) argv = {0}, paths = {0};
 	struct job job = {
 		.name = name,
+		.what = s->name,
 		.kernel = w->cell->kernel,
 		.image = image,
 		.kvm = w->run->accel[w->cell->kernel->arch].kvm,

@@ -1,0 +1,188 @@
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "lab/cmd.h"
+#include "lab/machine/registry.h"
+
+static void print_text(const char *text, int width)
+{
+	auto_cleanup(buf) shown = {0};
+
+	str_printable(&shown, text, strlen(text), 200, false);
+	printf("%-*s  ", width, shown.data ? shown.data : "");
+}
+
+static json_t *vm_json(const struct vm *vm)
+{
+	return json_pack("{s:s,s:s,s:s?,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:b}", "name", vm->name,
+			 "kernel", vm->kernel, "release", vm->release, "arch", arch_name(vm->arch),
+			 "what", vm->what, "state", vm_state(vm), "dir", vm->dir, "gdb", vm->gdb,
+			 "lab", (json_int_t)vm->lab, "qemu", (json_int_t)vm->qemu, "started",
+			 (json_int_t)vm->started, "nokaslr", vm->nokaslr);
+}
+
+static void print_json(const struct vm_list *l)
+{
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < l->n; i++)
+		json_array_append_new(all, vm_json(&l->items[i]));
+	json_dumpf(all, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(all);
+}
+
+static void print_table(const struct vm_list *l)
+{
+	int kernel = strlen("KERNEL"), what = strlen("WHAT");
+
+	for (size_t i = 0; i < l->n; i++) {
+		const struct vm *vm = &l->items[i];
+
+		kernel = (int)strlen(vm->kernel) > kernel ? (int)strlen(vm->kernel) : kernel;
+		what = (int)strlen(vm->what) > what ? (int)strlen(vm->what) : what;
+	}
+	kernel = kernel > 40 ? 40 : kernel;
+	what = what > 40 ? 40 : what;
+	printf("%-10s  %-*s  %-5s  %-*s  %-8s  STATE\n", "NAME", kernel, "KERNEL", "ARCH", what,
+	       "WHAT", "SINCE");
+	for (size_t i = 0; i < l->n; i++) {
+		const struct vm *vm = &l->items[i];
+		time_t started = vm->started;
+		char since[32] = "?";
+		struct tm tm;
+
+		if (localtime_r(&started, &tm))
+			strftime(since, sizeof(since), "%H:%M:%S", &tm);
+		print_text(vm->name, 10);
+		print_text(vm->kernel, kernel);
+		print_text(arch_name(vm->arch), 5);
+		print_text(vm->what, what);
+		printf("%-8s  %s\n", since, vm_state(vm));
+	}
+}
+
+struct vm_args {
+	bool json, all;
+};
+
+static const struct opt options[] = {
+	{0, "json", NULL, OPT_FLAG, offsetof(struct vm_args, json), "list: as JSON"},
+	{0, "all", NULL, OPT_FLAG, offsetof(struct vm_args, all),
+	 "stop: every machine of this user"},
+};
+
+static const struct cmd_usage usage = {
+	"vm", "list [--json] | stop NAME... | stop --all",
+	"The machines that this user's labs run now: those of scenarios and of 'lab shell'.\n"
+	"  list     what runs. A name, or what a machine runs, is what 'lab gdb' takes\n"
+	"  stop     end machines at once, as if their power was cut: a cell is lost then, and\n"
+	"           the rest of its run goes on"};
+
+static int usage_mistake(struct err *err)
+{
+	cmd_fail(EXIT_USAGE, err);
+	fprintf(stderr, "Try 'lab vm --help'.\n");
+	return EXIT_USAGE;
+}
+
+static int verb_list(const struct vm_args *a, char *const *names, int n)
+{
+	auto_cleanup(vm_list) l = {0};
+	struct err err = {0};
+
+	if (n || a->all) {
+		err_set(&err, EINVAL, "list: '%.60s' is not for it", n ? names[0] : "--all");
+		return usage_mistake(&err);
+	}
+	if (vm_list(&l, &err) < 0)
+		return cmd_fail(EXIT_LOST, &err);
+	if (a->json)
+		print_json(&l);
+	else if (l.n)
+		print_table(&l);
+	else
+		puts("no machine runs");
+	return EXIT_MET;
+}
+
+/* One that has ended by itself meanwhile is stopped, too. */
+static int stop_one(const struct vm *vm)
+{
+	struct err err = {0};
+	int r = vm_stop(vm, &err);
+
+	if (r < 0 && r != -ESRCH)
+		return cmd_fail(EXIT_LOST, &err);
+	printf("%s %s\n", vm->name, r == 0 ? "stopped" : "has ended");
+	return EXIT_MET;
+}
+
+static int stop_all(void)
+{
+	auto_cleanup(vm_list) l = {0};
+	struct err err = {0};
+	int code = EXIT_MET;
+
+	if (vm_list(&l, &err) < 0)
+		return cmd_fail(EXIT_LOST, &err);
+	for (size_t i = 0; i < l.n; i++)
+		if (stop_one(&l.items[i]) != EXIT_MET)
+			code = EXIT_LOST;
+	return code;
+}
+
+/* All names are looked at before the first machine ends. */
+static int stop_named(char *const *names, int n)
+{
+	struct vm_list l = {.items = xcalloc(n, sizeof(*l.items))};
+	struct err err = {0};
+	int code = EXIT_MET;
+
+	for (int i = 0; i < n && code == EXIT_MET; i++) {
+		if (vm_find(names[i], &l.items[l.n], &err) < 0)
+			code = cmd_fail(EXIT_USAGE, &err);
+		else
+			l.n++;
+	}
+	for (size_t i = 0; code != EXIT_USAGE && i < l.n; i++)
+		if (stop_one(&l.items[i]) != EXIT_MET)
+			code = EXIT_LOST;
+	vm_list_deinit(&l);
+	return code;
+}
+
+static int verb_stop(const struct vm_args *a, char *const *names, int n)
+{
+	struct err err = {0};
+
+	if (a->json)
+		err_set(&err, EINVAL, "--json is for list");
+	else if (a->all && n)
+		err_set(&err, EINVAL, "stop: --all and names exclude each other");
+	else if (!a->all && !n)
+		err_set(&err, EINVAL,
+			"stop: no machine given: name some ('lab vm list' has them), or --all");
+	if (err.code)
+		return usage_mistake(&err);
+	return a->all ? stop_all() : stop_named(names, n);
+}
+
+int cmd_vm(int argc, char **argv)
+{
+	struct vm_args a = {0};
+	struct err err = {0};
+	int at, code = cmd_options(&usage, options, array_len(options), argc, argv, &a, &at);
+
+	if (code >= 0)
+		return code;
+	if (at < argc && str_eq(argv[at], "list"))
+		return verb_list(&a, argv + at + 1, argc - at - 1);
+	if (at < argc && str_eq(argv[at], "stop"))
+		return verb_stop(&a, argv + at + 1, argc - at - 1);
+	err_set(&err, EINVAL, "%s%.60s%s: list or stop",
+		at < argc ? "unknown verb '" : "say what to do", at < argc ? argv[at] : "",
+		at < argc ? "'" : "");
+	return usage_mistake(&err);
+}
