@@ -1,7 +1,5 @@
 #include "lab/kernel/kernel-unpack.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
@@ -10,8 +8,6 @@
 #include "jail/base/io.h"
 #include "lab/debian/deb.h"
 #include "lab/kernel/kernel-image.h"
-
-enum { IMAGE_MAX = 256 << 20 };
 
 struct unpacking {
 	const volatile int *cancel; /* may be NULL */
@@ -94,64 +90,10 @@ int kernel_unpack(const char *deb_path, const char *release, const char *dir,
 	return deb_walk(deb_path, on_member, &u, err);
 }
 
-/* All of the archive's one entry to fd; more than a kernel could be is a bomb. */
-static int copy_entry(struct archive *a, int fd, const char *path, struct err *err)
-{
-	auto_free char *chunk = xmalloc(1 << 18);
-	uint64_t sum = 0;
-	ssize_t n;
-
-	while ((n = archive_read_data(a, chunk, 1 << 18)) > 0) {
-		int r = sum + n > IMAGE_MAX ? -EFBIG : io_write_all(fd, chunk, n);
-
-		if (r < 0)
-			return err_set(err, -r, "write %s: %s", path, strerror(-r));
-		sum += n;
-	}
-	return n;
-}
-
-/*
- * An EFI program that unpacks itself (CONFIG_EFI_ZBOOT, arm64): QEMU before 8.0 does not boot it,
- * so put what it holds in its place.
- */
-static int unwrap_zboot(const char *path, const struct kernel_image *image, struct err *err)
-{
-	auto_free char *tmp = str_printf("%s.raw", path);
-	auto_cleanup(buf) all = {0};
-	auto_close int to = -1;
-	struct archive *a = archive_read_new();
-	struct archive_entry *entry;
-	int r = a ? io_read_file(AT_FDCWD, path, IMAGE_MAX, &all, err) : -ENOMEM;
-
-	to = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (r == 0 && to < 0)
-		r = err_errno(err, "create %s", tmp);
-	if (r == 0) {
-		archive_read_support_filter_gzip(a);
-		archive_read_support_filter_xz(a);
-		archive_read_support_filter_lzma(a);
-		archive_read_support_filter_zstd(a);
-		archive_read_support_format_raw(a);
-		if (archive_read_open_memory(a, all.data + image->payload_offset,
-					     image->payload_size) != ARCHIVE_OK ||
-		    archive_read_next_header(a, &entry) != ARCHIVE_OK)
-			r = -EBADMSG;
-		else
-			r = copy_entry(a, to, tmp, err);
-		if (r < 0 && archive_error_string(a))
-			r = err_set(err, EBADMSG, "%s: cannot unpack this EFI program (%s)", path,
-				    archive_error_string(a));
-		if (r == 0 && rename(tmp, path) < 0)
-			r = err_errno(err, "rename %s", tmp);
-	}
-	archive_read_free(a);
-	return r;
-}
-
 int kernel_unpack_finish(const char *dir, enum arch arch, struct err *err)
 {
 	auto_free char *image = path_join(dir, "image");
+	auto_cleanup(buf) whole = {0};
 	struct kernel_image found;
 	int r;
 
@@ -159,7 +101,10 @@ int kernel_unpack_finish(const char *dir, enum arch arch, struct err *err)
 		return err_set(err, EBADMSG, "there is no kernel image");
 	r = kernel_image_probe_file(image, &found, err);
 	if (r == 0 && found.format == KERNEL_ZBOOT) {
-		r = unwrap_zboot(image, &found, err);
+		/* an EFI program (CONFIG_EFI_ZBOOT, arm64): QEMU before 8.0 does not boot it */
+		r = kernel_image_unpack(image, &whole, err);
+		if (r == 0)
+			r = io_write_atomic(AT_FDCWD, image, whole.data, whole.len, 0644, err);
 		if (r == 0)
 			r = kernel_image_probe_file(image, &found, err);
 	}
