@@ -6,6 +6,9 @@
 #ifndef LAB_ELF_H
 #define LAB_ELF_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "jail/base/err.h"
 #include "jail/base/str.h"
 
@@ -17,5 +20,21 @@ int elf_section(const void *elf, size_t len, const char *name, struct buf *out, 
  * ELF file without one), -EBADMSG (no ELF file), or why it cannot be opened.
  */
 int elf_build_id(const char *path, char **ret, struct err *err);
+
+/* The address of the file's first loadable segment. -EBADMSG: it has none, or is no ELF file. */
+int elf_load_address(const char *path, uint64_t *ret, struct err *err);
+/*
+ * Call fn for each defined symbol of .symtab that has a name. name is only lent. Reads no more than
+ * the tables: 10 ms for a kernel's vmlinux of 600 MB. Returns 0, what fn returned when that was
+ * not 0, -ENODATA (no symbol table), -EBADMSG.
+ */
+typedef int (*elf_symbol_fn)(void *data, const char *name, uint64_t value, bool is_function);
+int elf_symbols(const char *path, elf_symbol_fn fn, void *data, struct err *err);
+/*
+ * Append the first section of that name of a file on disk to out: as it is there, also when it is
+ * compressed. -ENODATA: there is none; -EFBIG: more than max bytes; -EBADMSG.
+ */
+int elf_file_section(const char *path, const char *name, size_t max, struct buf *out,
+		     struct err *err);
 
 #endif
