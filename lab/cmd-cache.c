@@ -11,6 +11,7 @@
 #include "lab/cmd.h"
 #include "lab/kbuild/kbuild.h"
 #include "lab/kernel/built-meta.h"
+#include "lab/kernel/kernel-debug.h"
 #include "lab/kernel/kernel-pin.h"
 #include "lab/kernel/kernel-store.h"
 
@@ -181,8 +182,10 @@ static int prune(const char *base, int64_t age_ms, bool json)
 	int r = kernels_lock_load(&lock, &err);
 
 	clock_gettime(CLOCK_REALTIME_COARSE, &p.since); /* as file systems have it */
-	for (size_t i = 0; i < lock.n; i++)
+	for (size_t i = 0; i < lock.n; i++) {
 		strv_take(&p.keep, kernel_store_name(&lock.items[i]));
+		strv_take(&p.keep, kernel_debug_name(&lock.items[i]));
+	}
 	if (r == 0)
 		r = built_each(keep_built, &p, &err);
 	for (size_t i = 0; r == 0 && i < array_len(parts); i++)

@@ -4,7 +4,7 @@
 
 #include "lab/cmd-kernel.h"
 #include "lab/kbuild/kbuild.h"
-#include "lab/kernel/kernel-store.h"
+#include "lab/kernel/kernel-debug.h"
 
 /* One kernel for one architecture, as it is listed. */
 struct row {
@@ -15,6 +15,7 @@ struct row {
 	const struct pin *pin;
 	const struct built *built; /* or NULL */
 	bool ready;		   /* in the cache; of one that is built: of what there is now */
+	bool symbols;		   /* its debug package is in the cache */
 };
 struct rows {
 	struct row *items;
@@ -60,6 +61,13 @@ static bool is_ready(const char *name, enum arch arch)
 	return kernel_describe(name, arch, NULL, &k, NULL) == 0 && k.image;
 }
 
+static bool has_symbols(const struct lock_kernel *k)
+{
+	auto_cleanup(kernel_debug) found = {0};
+
+	return k && kernel_debug_find(k, &found, NULL) == 0;
+}
+
 static void add_pin(struct rows *rows, const struct kernel_selection *of, const struct pin *pin,
 		    enum arch arch)
 {
@@ -80,7 +88,8 @@ static void add_pin(struct rows *rows, const struct kernel_selection *of, const 
 			  .from = lock		    ? lock->debs[0].suite
 				  : pin->source.url ? strrchr(pin->source.url, '/') + 1
 						    : pin->source.package,
-			  .ready = is_ready(pin->name, arch)};
+			  .ready = is_ready(pin->name, arch),
+			  .symbols = has_symbols(lock)};
 	if (!lock)
 		r->built = find_built(of, pin->name, arch);
 	if (r->built)
@@ -146,6 +155,9 @@ static json_t *row_json(const struct row *r)
 		json_object_set_new(j, "suite", json_string(r->lock->debs[0].suite));
 		json_object_set_new(j, "download_bytes",
 				    json_integer((json_int_t)download_size(r->lock)));
+		json_object_set_new(j, "debug_bytes",
+				    json_integer((json_int_t)r->lock->debug.size));
+		json_object_set_new(j, "debug_cached", json_boolean(r->symbols));
 		return j;
 	}
 	json_object_set_new(j, "built", json_boolean(r->built));
@@ -204,8 +216,8 @@ static void print_row(const struct row *r, int name_width, int from_width)
 	printf("%-*s %-10s %-6s %-*s ", name_width, r->name, r->version, arch_name(r->arch),
 	       from_width, r->from);
 	if (r->lock)
-		printf("%5.1f MiB  %s", download_size(r->lock) / 1048576.0,
-		       r->ready ? "yes" : "no");
+		printf("%5.1f MiB  %s%s", download_size(r->lock) / 1048576.0,
+		       r->ready ? "yes" : "no", r->symbols ? ", with symbols" : "");
 	else
 		printf("%9s  ", "-"), print_built(r);
 	printf("%s\n", r->pin && r->pin->is_default ? "  (default)" : "");

@@ -10,7 +10,7 @@
 #include "lab/progress.h"
 
 struct args {
-	bool all, json, offline;
+	bool all, debug, json, offline;
 	struct strv archs;
 	const char *what;
 };
@@ -20,6 +20,8 @@ static const struct opt options[] = {
 	 "pin, pull, verify, rm: every kernel"},
 	{0, "arch", "A[,A...]", OPT_STRV, offsetof(struct args, archs),
 	 "amd64, arm64 (default: both; path: this machine's)"},
+	{0, "debug", NULL, OPT_FLAG, offsetof(struct args, debug),
+	 "pull: with the debug package, for 'lab debug'"},
 	{0, "json", NULL, OPT_FLAG, offsetof(struct args, json), "list: machine-readable output"},
 	{0, "offline", NULL, OPT_FLAG, offsetof(struct args, offline), "path: fetch nothing"},
 	{0, "what", "WHAT", OPT_STRING, offsetof(struct args, what),
@@ -28,7 +30,7 @@ static const struct opt options[] = {
 static const struct cmd_usage usage = {
 	"kernel",
 	"list | pin NAME... | pull [NAME...] | verify [NAME...] | path NAME | rm NAME... |\n"
-	"                  build NAME | config NAME | export NAME FILE | import FILE",
+	"                  source NAME | build NAME | config NAME | export NAME FILE | import FILE",
 	"Kernels: those pinned in kernel-config/kernels.yml, and those that were built.\n"
 	"  list     names, versions, architectures, and what is in the cache or built\n"
 	"  pin      look for the newest package of a kernel and write it to the lock\n"
@@ -36,6 +38,7 @@ static const struct cmd_usage usage = {
 	"  verify   hash again what is in the cache\n"
 	"  path     print where the image, config, modules or vmlinux of a kernel are\n"
 	"  rm       remove a kernel from the cache\n\n"
+	"  source   fetch and unpack a kernel's source, and print where it is (source --help)\n"
 	"  build    build a kernel from its source (build --help)\n"
 	"  config   what a kernel's fragments ask for, what it has, and why not (config --help)\n"
 	"  export   write a kernel that was built here to a file (export --help)\n"
@@ -68,13 +71,6 @@ static int exit_code(int r)
 static const char *plural(size_t n)
 {
 	return n == 1 ? "" : "s";
-}
-
-static bool is_cached(const struct lock_kernel *k)
-{
-	auto_cleanup(kernel) found = {0};
-
-	return kernel_store_find(k, &found, NULL) == 0;
 }
 
 static bool is_selected(const struct state *s, const struct built *b)
@@ -153,28 +149,12 @@ static int verb_pin(struct state *s, const struct lock_kernel **kernels, size_t 
 
 static int verb_pull(struct state *s, const struct lock_kernel **kernels, size_t n)
 {
-	(void)s;
-	for (size_t i = 0; i < n; i++) {
-		auto_cleanup(kernel) k = {0};
-		struct progress *progress;
-		struct run_events events;
-		struct err err = {0};
-		bool had = is_cached(kernels[i]);
-		int r;
+	const volatile int *cancel = cmd_catch_signals();
+	int code = EXIT_MET;
 
-		progress = progress_start(had, &events);
-		r = kernel_fetch(
-			kernels[i],
-			&(struct kernel_want){.progress = progress_fetch, .data = progress}, &k,
-			&err);
-		progress_stop(progress);
-		if (r < 0)
-			return cmd_fail(exit_code(r), &err);
-		printf("%-9s %-10s %-6s %s\n", k.name, k.version, arch_name(k.arch),
-		       had ? "was there" : "ready");
-		fflush(stdout);
-	}
-	return EXIT_MET;
+	for (size_t i = 0; code == EXIT_MET && i < n; i++)
+		code = kernel_pull(kernels[i], s->args.debug, s->of.all, cancel);
+	return code;
 }
 
 /* What verifying said of a kernel. how: to have it anew. Returns 1 when it is damaged. */
@@ -374,6 +354,7 @@ static int set_names(struct state *s, const struct verb *verb, char **operands, 
 		return 0;
 	}
 	if (s->args.all || strv_has(&given, "all") || (!given.n && verb->names == NAMES_ALL)) {
+		s->of.all = true;
 		add_all(s, verb);
 		return 0;
 	}
@@ -447,11 +428,8 @@ static const struct command {
 	const char *name;
 	int (*fn)(int argc, char **argv);
 } commands[] = {
-	{"build", cmd_kernel_build},
-	{"config", cmd_kernel_config},
-	{"export", cmd_kernel_export},
-	{"import", cmd_kernel_import},
-	{NULL, NULL},
+	{"build", cmd_kernel_build},   {"config", cmd_kernel_config}, {"export", cmd_kernel_export},
+	{"import", cmd_kernel_import}, {"source", cmd_kernel_source}, {NULL, NULL},
 };
 
 static const struct command *find_command(const char *name)
@@ -478,7 +456,8 @@ int cmd_kernel(int argc, char **argv)
 		if (str_eq(argv[at], verbs[i].name))
 			return run_verb(&s, &verbs[i], argv + at + 1);
 	err_set(&err, EINVAL,
-		"%s%.60s%s: list, pin, pull, verify, path, rm, build, config, export or import",
+		"%s%.60s%s: list, pin, pull, verify, path, rm, source, build, config, export or "
+		"import",
 		at < argc ? "unknown verb '" : "say what to do", at < argc ? argv[at] : "",
 		at < argc ? "'" : "");
 	cmd_fail(EXIT_USAGE, &err);

@@ -18,14 +18,21 @@ struct kernel_selection {
 	struct built *built;
 	size_t n_built;
 	struct strv names;
+	bool all;	    /* they are what "all" means */
 	unsigned int archs; /* bit mask */
 };
 /* Print them. Returns the exit code. */
 int kernel_list(const struct kernel_selection *of, bool json);
+/*
+ * Fetch the kernel, and with debug its debug package, which gdb then indexes. Prints what became
+ * of it, and returns the exit code. of_all: one of those that "all" means, which may have none.
+ */
+int kernel_pull(const struct lock_kernel *k, bool debug, bool of_all, const volatile int *cancel);
 
 int cmd_kernel_build(int argc, char **argv);
 int cmd_kernel_config(int argc, char **argv);
 int cmd_kernel_export(int argc, char **argv);
 int cmd_kernel_import(int argc, char **argv);
+int cmd_kernel_source(int argc, char **argv);
 
 #endif

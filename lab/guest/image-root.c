@@ -151,6 +151,16 @@ static int parse_list(const char *text, bool disk, struct module_list *ret, stru
 	return 0;
 }
 
+int image_root_module_names(const char *list, struct strv *names, struct err *err)
+{
+	auto_cleanup(module_list) parsed = {0};
+	int r = parse_list(list, true, &parsed, err);
+
+	for (size_t i = 0; r == 0 && i < parsed.all.n; i++)
+		strv_add(names, parsed.all.items[i]);
+	return r;
+}
+
 static const struct module *find_module(const struct modules *set, const char *name)
 {
 	for (size_t i = 0; i < set->n; i++) {

@@ -17,6 +17,8 @@ int image_root_package(struct cpio *c, const char *deb_path, struct err *err);
  */
 int image_root_modules(struct cpio *c, const struct kernel *kernel, const char *list, bool disk,
 		       struct err *err);
+/* The names of all modules that list has, disk's too, added to names. -EINVAL. */
+int image_root_module_names(const char *list, struct strv *names, struct err *err);
 /*
  * A link for each applet of the busybox that is in c, where no package has put a program of that
  * name. -ENOENT: no busybox, or no applets in it.

@@ -242,6 +242,21 @@ static int hold(const struct source_place *place, const char *root, const char *
 	return take_fd(lock);
 }
 
+static char *folder(const char *digest, struct err *err)
+{
+	auto_free char *root = cache_dir("sources", err);
+
+	return root ? str_printf("%s/%.*s", root, STEM_LEN, digest) : NULL;
+}
+
+char *source_find(const struct source_place *place)
+{
+	const char *digest = source_digest(place);
+	auto_free char *dir = digest ? folder(digest, NULL) : NULL;
+
+	return dir && io_exists(dir) ? take_ptr(dir) : NULL;
+}
+
 int source_open(const struct source_place *place, struct source *ret, struct err *err)
 {
 	auto_free char *tree = NULL, *root = NULL;
@@ -257,10 +272,10 @@ int source_open(const struct source_place *place, struct source *ret, struct err
 	r = find_digest(place, hex, err);
 	if (r < 0)
 		return r;
+	s.dir = folder(hex, err);
 	root = cache_dir("sources", err);
-	if (!root)
+	if (!s.dir || !root)
 		return err ? -err->code : -EIO;
-	s.dir = str_printf("%s/%.*s", root, STEM_LEN, hex);
 	s.id = str_printf("sha256:%s", hex);
 	r = hold(place, root, s.dir, err);
 	if (r < 0)

@@ -57,6 +57,11 @@ char *source_id(const struct source_place *place, struct err *err);
  * -ENOSPC, -EINTR (cancelled; what was fetched is kept).
  */
 int source_open(const struct source_place *place, struct source *ret, struct err *err);
+/*
+ * Where the pin's or package's source is, when it was unpacked; allocated. NULL: it is not there.
+ * Nothing holds it there.
+ */
+char *source_find(const struct source_place *place);
 void source_deinit(struct source *s);
 DEFINE_CLEANUP(source, source_deinit)
 

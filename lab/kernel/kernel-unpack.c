@@ -44,7 +44,7 @@ static char *place_of(const struct unpacking *u, const char *path)
 	return xstrdup(path);
 }
 
-static int copy_out(const struct unpacking *u, struct deb_member *m, const char *to,
+static int copy_out(struct deb_member *m, const char *to, const volatile int *cancel,
 		    struct err *err)
 {
 	auto_close int fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
@@ -55,7 +55,7 @@ static int copy_out(const struct unpacking *u, struct deb_member *m, const char 
 	if (fd < 0)
 		return err_errno(err, "create %s", to);
 	while ((n = deb_read(m, chunk, 1 << 18, err)) > 0) {
-		if (u->cancel && *u->cancel)
+		if (cancel && *cancel)
 			return err_set(err, EINTR, "interrupted");
 		r = io_write_all(fd, chunk, n);
 		if (r < 0)
@@ -66,20 +66,24 @@ static int copy_out(const struct unpacking *u, struct deb_member *m, const char 
 	return n;
 }
 
+int kernel_unpack_member(struct deb_member *m, const char *to, const volatile int *cancel,
+			 struct err *err)
+{
+	auto_free char *parent = xstrdup(to);
+	int r;
+
+	*strrchr(parent, '/') = '\0';
+	r = io_mkdirs(parent, 0755, err);
+	return r < 0 ? r : copy_out(m, to, cancel, err);
+}
+
 static int on_member(void *data, struct deb_member *m, struct err *err)
 {
 	const struct unpacking *u = data;
 	auto_free char *place = S_ISREG(m->mode) && !m->link ? place_of(u, m->path) : NULL;
-	auto_free char *to = NULL, *parent = NULL;
-	int r;
+	auto_free char *to = place ? path_join(u->dir, place) : NULL;
 
-	if (!place)
-		return 0;
-	to = path_join(u->dir, place);
-	parent = xstrdup(to);
-	*strrchr(parent, '/') = '\0';
-	r = io_mkdirs(parent, 0755, err);
-	return r < 0 ? r : copy_out(u, m, to, err);
+	return to ? kernel_unpack_member(m, to, u->cancel, err) : 0;
 }
 
 int kernel_unpack(const char *deb_path, const char *release, const char *dir,

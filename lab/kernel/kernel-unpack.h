@@ -1,11 +1,11 @@
 /*
  * kernel-unpack.h - from the members of kernel packages to a folder of the store; for
- * kernel-store.c.
+ * kernel-store.c and kernel-debug.c.
  */
 #ifndef LAB_KERNEL_UNPACK_H
 #define LAB_KERNEL_UNPACK_H
 
-#include "lab/kernel/kernel.h"
+#include "lab/debian/deb.h"
 
 /*
  * Write what dir needs of the package: image, config, lib/modules/RELEASE/. -EINTR: *cancel (which
@@ -13,6 +13,9 @@
  */
 int kernel_unpack(const char *deb_path, const char *release, const char *dir,
 		  const volatile int *cancel, struct err *err);
+/* Write the member being visited to a new file; the folders it is in are made. -EINTR as above. */
+int kernel_unpack_member(struct deb_member *m, const char *to, const volatile int *cancel,
+			 struct err *err);
 /*
  * Check that there is an image, and that it is what QEMU takes: an arm64 image compressed as an EFI
  * program (zboot) is replaced by what it holds, at most 256 MiB. -EBADMSG.
