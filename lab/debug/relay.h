@@ -5,7 +5,9 @@
  * is answered with an error that names the first, and hung up on. QEMU's stub is opened when the
  * first client comes. The stub's own words pass through unchanged, but for what QEMU cannot know:
  *   qOffsets   answered with the slide of KASLR (as TextSeg), so that any gdb that has the vmlinux
- *		loaded relocates it by itself (gdb's manual, "General Query Packets")
+ *		loaded relocates it by itself (gdb's manual, "General Query Packets"). Asked again
+ *		after a failure ("E.lab: why", which gdb shows) the slide is looked for again.
+ *   k, vKill	kept from QEMU, which would end at once: relay_killed() tells who runs the machine
  * A client that goes without detaching (killed, say) is detached on its behalf: break points are
  * removed and the guest goes on. What a client sends is untrusted, and so is what it is told.
  */
@@ -25,29 +27,38 @@ struct link_addresses {
 };
 
 struct relay_options {
-	const char *listen; /* absolute path of a unix socket, or "HOST:PORT" */
+	const char *listen; /* as listen_on() takes it (listen.h) */
 	enum arch arch;
 	void *data; /* of the callbacks, which run in the relay's thread */
 	/* Have QEMU's stub listen, and say on which unix socket (allocated). */
 	int (*open_stub)(void *data, char **path, struct err *err);
-	/* Called once, for the first qOffsets; a failure means that no slide is told. */
+	/* Called once, for the first qOffsets; a failure is what gdb is told instead of a slide. */
 	int (*addresses)(void *data, struct link_addresses *ret, struct err *err);
 	bool nokaslr; /* the guest was told not to move: the slide is 0 */
 };
 
 struct relay;
 
-/* -EADDRINUSE (the text says what holds the port or socket), -EINVAL (no such address form). */
+/* As listen_on(): -EADDRINUSE (the text says who holds it), -EINVAL, -ENAMETOOLONG, … */
 int relay_start(const struct relay_options *options, struct relay **ret, struct err *err);
-void relay_stop(struct relay *r); /* detaches who is attached; NULL is fine */
+/*
+ * Hangs up on who is attached, with the guest going on; bounded by STUB_MS, at once when QEMU is
+ * gone. The listening socket is removed. NULL is fine.
+ */
+void relay_stop(struct relay *r);
 
 /* What to give to gdb's "target remote": the path, or HOST:PORT with the port really taken. */
 const char *relay_address(const struct relay *r);
 /* These may be asked from any thread. */
 bool relay_attached(const struct relay *r);
-/* How often a client has let the guest go on (continue, step, detach) since relay_start(). */
+/*
+ * How often a client has let the guest go on (continue, step, detach, and by going away) since
+ * relay_start().
+ */
 unsigned int relay_resumed(const struct relay *r);
-/* Becomes readable when one of the two changes (eventfd; read it to clear), or -1. */
+/* A client wants the machine to end ("kill"). */
+bool relay_killed(const struct relay *r);
+/* Becomes readable when one of these changes (eventfd; read it to clear). */
 int relay_event_fd(const struct relay *r);
 /* Stop the guest as Ctrl-C in gdb would, if a client is attached and waits for it. */
 void relay_interrupt(struct relay *r);
