@@ -8,8 +8,9 @@
 
 #include "jail/base/io.h"
 #include "vm/agent/setup.h"
+#include "vm/serial.h"
 
-enum { PORT_WAIT_MS = 20000 };
+enum { PORT_WAIT_MS = 20000, JOB_MAX = 256 << 20 };
 
 int channel_listen(struct err *err)
 {
@@ -87,6 +88,24 @@ int channel_open(struct channel *c, int uevents, const struct buf *hello, struct
 	return 0;
 }
 
+int channel_open_serial(struct channel *c, const struct buf *hello, struct err *err)
+{
+	int r = access(CHANNEL_JOB, F_OK) < 0 ? 0 : 1;
+
+	if (r == 0)
+		return 0;
+	if (io_read_file(AT_FDCWD, CHANNEL_JOB, JOB_MAX, &c->in, err) < 0)
+		return -err->code;
+	unlink(CHANNEL_JOB);
+	c->fd = open("/dev/console", O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	if (c->fd < 0)
+		return err_errno(err, "open the console");
+	c->serial = true;
+	buf_add(&c->out, hello->data, hello->len);
+	channel_flush(c);
+	return r;
+}
+
 static void make_room(struct channel *c)
 {
 	if (c->sent == c->out.len) {
@@ -121,8 +140,20 @@ ssize_t channel_send_from(struct channel *c, enum proto_type type, int fd, size_
 	return n;
 }
 
+/* All of it: whoever writes waits, as there is no way to be told to. */
+static void flush_serial(struct channel *c)
+{
+	auto_cleanup(buf) packets = {0};
+
+	serial_encode(&packets, &c->packets, c->out.data + c->sent, c->out.len - c->sent);
+	io_write_all(c->fd, packets.data, packets.len);
+	c->sent = c->out.len;
+}
+
 void channel_flush(struct channel *c)
 {
+	if (c->serial)
+		flush_serial(c);
 	while (c->sent < c->out.len) {
 		ssize_t n = write(c->fd, c->out.data + c->sent, c->out.len - c->sent);
 

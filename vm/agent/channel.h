@@ -2,6 +2,8 @@
  * channel.h - the agent's end of the virtio-serial port: frames out of a bounded buffer, frames in.
  *
  * When the host hangs up there is nobody to work for: the machine is powered off at once.
+ * In a machine that is recorded there is no port: the frames that come in are in a file of the
+ * image, and those that go out leave by the serial console (vm/serial.h).
  */
 #ifndef AGENT_CHANNEL_H
 #define AGENT_CHANNEL_H
@@ -15,6 +17,8 @@ struct channel {
 	int fd;
 	struct buf out, in;
 	size_t sent; /* bytes of out that are gone already */
+	bool serial; /* no port */
+	uint16_t packets;
 };
 
 /* To be called before the driver is loaded: a socket that hears of new devices (uevents). */
@@ -22,6 +26,12 @@ int channel_listen(struct err *err);
 /* Wait (at most 20 s) for the port named PROTO_PORT; returns it open and non-blocking once the host
  * is there and has been sent the hello frame. */
 int channel_open(struct channel *c, int uevents, const struct buf *hello, struct err *err);
+/*
+ * Without a port: take in the file CHANNEL_JOB and remove it, and send hello over the console.
+ * Returns whether there is such a file, or a negative errno.
+ */
+#define CHANNEL_JOB "/lab-job"
+int channel_open_serial(struct channel *c, const struct buf *hello, struct err *err);
 
 void channel_send(struct channel *c, enum proto_type type, const void *body, size_t len);
 /* Read at most CHANNEL_CHUNK and max bytes of fd into one frame. As read(2), -errno. */

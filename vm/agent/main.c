@@ -68,7 +68,9 @@ static int set_up(struct agent *a, struct err *err)
 	uevents = channel_listen(NULL); /* without it the wait is coarser */
 	setup_modules(false);
 	say_hello(&hello);
-	r = channel_open(&a->channel, uevents, &hello, err);
+	r = channel_open_serial(&a->channel, &hello, err);
+	if (r == 0)
+		r = channel_open(&a->channel, uevents, &hello, err);
 	if (r < 0)
 		return r;
 	setup_modules(true);
@@ -147,7 +149,6 @@ static void obey_frames(struct agent *a)
 	size_t len;
 	ssize_t n;
 
-	channel_receive(&a->channel);
 	while ((n = channel_next(&a->channel, &type, &body, &len, &err)) > 0) {
 		if (obey(a, type, body, len, &err) < 0)
 			complain(a, &err);
@@ -174,8 +175,8 @@ static void serve(struct agent *a)
 	struct channel *c = &a->channel;
 
 	channel_flush(c);
-	fds[FD_CHANNEL] =
-		(struct pollfd){.fd = c->fd, .events = POLLIN | (channel_waiting(c) ? POLLOUT : 0)};
+	fds[FD_CHANNEL] = (struct pollfd){.fd = c->serial ? -1 : c->fd,
+					  .events = POLLIN | (channel_waiting(c) ? POLLOUT : 0)};
 	fds[FD_SIGCHLD] = (struct pollfd){.fd = a->sigchld, .events = POLLIN};
 	fds[FD_KMSG] = (struct pollfd){.fd = channel_waiting(c) < CHANNEL_OUT_HIGH ? a->kmsg : -1,
 				       .events = POLLIN};
@@ -196,8 +197,26 @@ static void serve(struct agent *a)
 		job_finish(&a->job, c, a->kmsg);
 		a->used = true;
 	}
-	if (fds[FD_CHANNEL].revents & POLLIN)
+	if (fds[FD_CHANNEL].revents & POLLIN) {
+		channel_receive(c);
 		obey_frames(a);
+	}
+}
+
+/* The one job of a machine without a port, to its end. */
+static void __attribute__((noreturn)) serve_serial(struct agent *a)
+{
+	struct err err = {0};
+
+	obey_frames(a);
+	if (a->job.state == JOB_NONE && !a->used) {
+		err_set(&err, EPROTO, CHANNEL_JOB " is not whole");
+		complain(a, &err);
+	}
+	while (a->job.state != JOB_NONE)
+		serve(a);
+	channel_flush(&a->channel);
+	power_off();
 }
 
 int main(void)
@@ -215,6 +234,8 @@ int main(void)
 		klog("%s", err.msg);
 		power_off();
 	}
+	if (a.channel.serial)
+		serve_serial(&a);
 	for (;;)
 		serve(&a);
 }
