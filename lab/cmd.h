@@ -13,7 +13,9 @@
 enum { EXIT_MET = 0, EXIT_UNMET = 1, EXIT_USAGE = 2, EXIT_LOST = 3, EXIT_INTERRUPTED = 130 };
 
 int cmd_cache(int argc, char **argv);
+int cmd_debug(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_gdb(int argc, char **argv);
 int cmd_image(int argc, char **argv);
 int cmd_kernel(int argc, char **argv);
 int cmd_list(int argc, char **argv);

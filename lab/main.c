@@ -17,6 +17,8 @@ static const struct command {
 	const char *help;
 } commands[] = {
 	{"run", cmd_run, true, "run scenarios on kernels and architectures, and judge them"},
+	{"debug", cmd_debug, true, "run a scenario with gdb attached to its guest's kernel"},
+	{"gdb", cmd_gdb, false, "attach gdb to a machine that runs"},
 	{"list", cmd_list, false, "the scenarios below a path, and what each is about"},
 	{"show", cmd_show, false, "print a run again, or one cell of it with its evidence"},
 	{"vm", cmd_vm, false, "the machines that run: list, stop"},

@@ -268,17 +268,25 @@ void progress_plan(struct progress *p, size_t total)
 	pthread_mutex_unlock(&p->lock);
 }
 
+void progress_silence(struct progress *p)
+{
+	bool live;
+
+	pthread_mutex_lock(&p->lock);
+	p->quiet = p->stop = true;
+	live = p->live;
+	p->live = false;
+	pthread_cond_signal(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+	if (live)
+		pthread_join(p->ticker, NULL);
+}
+
 void progress_stop(struct progress *p)
 {
 	if (!p)
 		return;
-	if (p->live) {
-		pthread_mutex_lock(&p->lock);
-		p->stop = true;
-		pthread_cond_signal(&p->wake);
-		pthread_mutex_unlock(&p->lock);
-		pthread_join(p->ticker, NULL);
-	}
+	progress_silence(p);
 	pthread_mutex_destroy(&p->lock);
 	pthread_cond_destroy(&p->wake);
 	free(p);

@@ -12,7 +12,9 @@ struct progress;
 struct progress *progress_start(bool quiet, struct run_events *ret_events);
 /* The plan is known: cells are counted from here on. */
 void progress_plan(struct progress *p, size_t total);
-/* Remove the display; further events print nothing. NULL is fine. */
+/* Remove the display; from here on events print nothing: the terminal is somebody else's. */
+void progress_silence(struct progress *p);
+/* The same, and free p: no events come any more. NULL is fine. */
 void progress_stop(struct progress *p);
 
 /*

@@ -2,9 +2,9 @@
  * btf.h - a kernel's own type information (BTF), and the same as DWARF for a gdb that reads no BTF.
  *
  * Pure. BTF: Documentation/bpf/btf.rst, for kernels of 5.10 to 7.2 (a kind that is not known is
- * passed over where the header's layout, from 7.1 on, says how long it is); DWARF: version 4. Types,
- * enumerators, functions with their parameters, some variables; no lines. Input is untrusted: what
- * does not fit is -EBADMSG, and types that contain themselves are none.
+ * passed over where the header's layout, from 7.1 on, says how long it is); DWARF: version 4.
+ * Types, enumerators, functions with their parameters, some variables; no lines. Input is
+ * untrusted: what does not fit is -EBADMSG, and types that contain themselves are none.
  */
 #ifndef LAB_BTF_H
 #define LAB_BTF_H

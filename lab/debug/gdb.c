@@ -223,6 +223,7 @@ static void add_variables(struct strv *argv, const struct symbols *symbols,
 		[SYMBOLS_FULL] = "full", [SYMBOLS_TYPES] = "types", [SYMBOLS_NAMES] = "names"};
 
 	add_string(argv, "lab_symbols", kinds[symbols->kind]);
+	add_string(argv, "lab_kernel", how->kernel);
 	add_string(argv, "lab_modules", symbols->modules);
 	if (how->syscalls_of)
 		add_command(argv, "-ex", "set $lab_payload = %s", how->syscalls_of);

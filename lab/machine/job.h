@@ -26,6 +26,8 @@ struct job_debug {
 	bool hold;	    /* the payload waits before its command until a debugger lets go on */
 	bool nokaslr;
 	const char *listen; /* where debuggers attach (relay.h); NULL: beside the other sockets */
+	/* The machine is about to be started; a debugger may wait for address meanwhile. */
+	int (*starting)(void *data, const char *address, struct err *err);
 	/* The guest is where a debugger is waited for: attach at address. */
 	int (*ready)(void *data, const char *address, struct err *err);
 	/* Asked at least every 50 ms; true: the debugger has ended, so does the machine. */

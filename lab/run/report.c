@@ -275,7 +275,9 @@ static void failure(struct buf *out, const struct run_record *r, const struct re
 	for (size_t i = 0; i < x->notes.n; i++)
 		buf_addf(out, "     note: %s\n", x->notes.items[i]);
 	buf_addf(out, "     %s/%s/\n", r->dir, x->dir);
-	buf_addf(out, "     again: lab run --kernel %s --arch %s %s\n\n", kernel_argument(r, x),
+	buf_addf(out, "     again: lab run --kernel %s --arch %s %s\n", kernel_argument(r, x),
+		 arch_name(x->arch), x->path);
+	buf_addf(out, "     debug: lab debug --kernel %s --arch %s %s\n\n", kernel_argument(r, x),
 		 arch_name(x->arch), x->path);
 }
 

@@ -63,6 +63,7 @@ static void test_text(void **state)
 		"     stderr is empty, expected \"permission denied\"\n"
 		"     lab-results/x/6.1-amd64/userns/ext4-refused/\n"
 		"     again: lab run --kernel 6.1 --arch amd64 scenarios/userns/ext4-refused.yml\n"
+		"     debug: lab debug --kernel 6.1 --arch amd64 scenarios/userns/ext4-refused.yml\n"
 		"\n"
 		"note userns/overlay on 6.1 arm64: stdout: 100 bytes, the first 10 kept\n"
 		"skip userns/ext4-refused on 6.1 arm64: not for arm64\n"
@@ -89,6 +90,7 @@ static void test_built_kernels(void **state)
 		"FAIL a on 6.1+debug+kasan amd64: no reason was kept\n"
 		"     lab-results/x/6.1+debug+kasan-amd64/a/\n"
 		"     again: lab run --kernel 6.1+debug+kasan --arch amd64 scenarios/a.yml\n"
+		"     debug: lab debug --kernel 6.1+debug+kasan --arch amd64 scenarios/a.yml\n"
 		"\n"
 		"1 passed, 1 failed    lab-results/x/\n";
 	auto_cleanup(run_record)
