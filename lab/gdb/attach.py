@@ -123,8 +123,10 @@ ADDRESS is the machine's socket or HOST:PORT. Symbols are moved by KASLR's slide
 still boots (it was stopped at its first instruction) that happens when the payload is about to run.
 Usage: lab-attach ADDRESS"""
 
+    name = "lab-attach"
+
     def __init__(self):
-        super().__init__("lab-attach", gdb.COMMAND_RUNNING)
+        super().__init__(self.name, gdb.COMMAND_RUNNING)
         self.booting = False
         gdb.events.stop.connect(self.stopped)
         if hasattr(gdb.events, "gdb_exiting"):

@@ -77,8 +77,10 @@ FUNC is what gdb's 'break' takes; CONDITION is C, checked by gdb at each hit, wi
 parameters or, where the symbols have none, $lab_arg(0), $lab_arg(1), ...
 Usage: lab-break FUNC[:CONDITION]"""
 
+    name = "lab-break"
+
     def __init__(self):
-        super().__init__("lab-break", gdb.COMMAND_BREAKPOINTS)
+        super().__init__(self.name, gdb.COMMAND_BREAKPOINTS)
 
     def invoke(self, arg, from_tty):
         """Remember, or set at once where a guest is attached already."""

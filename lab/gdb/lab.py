@@ -12,6 +12,9 @@ import types
 
 import gdb
 
+MODULES = ("attach", "breaks", "core", "cred", "dmesg", "modules", "mounts", "ns", "seccomp",
+           "syscalls", "tasks")
+
 
 def _load():
     here = os.path.dirname(os.path.realpath(__file__))
@@ -23,14 +26,14 @@ def _load():
     # The folder may be the system's: nothing is written into it.
     keep, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
-        for name in ("attach", "breaks", "modules"):
+        for name in MODULES:
             importlib.import_module("lab." + name)
     finally:
         sys.dont_write_bytecode = keep
 
 
 class Lab(gdb.Command):
-    """Commands of the lab for the kernel that is examined; 'help lab-ps' and so on say more."""
+    """Commands of lab for the kernel that is examined:"""
 
     def __init__(self):
         super().__init__("lab", gdb.COMMAND_USER)
@@ -40,4 +43,17 @@ class Lab(gdb.Command):
         gdb.execute("help lab")
 
 
+def _commands():
+    """Name and first line of the help of every command of ours."""
+    found = {}
+    for name in MODULES:
+        for one in vars(sys.modules["lab." + name]).values():
+            if isinstance(one, type) and issubclass(one, gdb.Command) and hasattr(one, "name"):
+                if one.name:
+                    found[one.name] = one.__doc__.split("\n")[0]
+    return sorted(found.items())
+
+
 _load()
+Lab.__doc__ += "".join("\n%-13s %s" % pair for pair in _commands())
+Lab()
