@@ -36,6 +36,8 @@ int debug_check_breaks(const struct symbols *symbols, const char *kernel, char *
 		auto_free char *name = xstrndup(breaks[i], strcspn(breaks[i], ":")), *near = NULL;
 		int n;
 
+		if (*name == '*' || str_ends(name, ".c") || str_ends(name, ".h"))
+			continue; /* an address or a line: gdb knows whether there is one */
 		if (!*name)
 			return err_set(err, EINVAL, "--break '%.100s': no function is named",
 				       breaks[i]);
