@@ -222,8 +222,6 @@ static int boot_and_run(struct worker *w, const char *dir, const struct image *i
 	auto_free char *name =
 		str_printf("lab-%d-%zu", (int)getpid(), w->cell - w->run->plan->cells);
 	auto_cleanup(strv) argv = {0}, paths = {0};
-	auto_free char *address = NULL;
-	struct job_debug debug = {0};
 	struct job job = {
 		.name = name,
 		.what = s->name,
@@ -242,19 +240,10 @@ static int boot_and_run(struct worker *w, const char *dir, const struct image *i
 		.boot_timeout_ms = w->run->options->boot_timeout_ms,
 		.phase = tell_phase,
 		.data = w,
+		.debug = w->run->options->debug,
 		.cancel = &cancelled,
 	};
 
-	if (w->run->options->debug) {
-		debug = *w->run->options->debug;
-		/* said here already: the debugger starts while the guest does */
-		address = str_printf("%s/%s.gdb", virt_run_dir(w->run->virt), name);
-		if (!debug.listen)
-			debug.listen = address;
-		job.debug = &debug;
-		if (debug.starting(debug.data, debug.listen, err) < 0)
-			return -err->code;
-	}
 	command_line(s, &argv);
 	job.argv = argv.items;
 	for (size_t i = 0; i < s->files.n; i++) {
