@@ -158,8 +158,12 @@ int stub_connect(struct stub *s, const char *path, struct err *err)
 		nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL);
 	}
 	s->fd = take_fd(fd);
-	/* It answers once the guest stands still. */
+	/* It answers once the guest stands still, having said so if the guest ran: skip to "QC…". */
 	r = request(s, "?", &reply, deadline, err);
+	if (r == 0)
+		r = request(s, "qC", &reply, deadline, err);
+	while (r == 0 && !str_starts(reply.data, "QC"))
+		r = receive(s, &reply, deadline, err);
 	if (r < 0)
 		stub_deinit(s);
 	return r;

@@ -131,6 +131,14 @@ static int fill(struct channel *c, struct err *err)
 	return add_job(c, err);
 }
 
+void channel_signal(struct channel *c, int signal)
+{
+	auto_cleanup(buf) body = {0};
+
+	proto_add_number(&body, "signal", signal);
+	proto_add_frame(&c->out, PROTO_SIGNAL, body.data, body.len);
+}
+
 bool channel_wants_write(const struct channel *c)
 {
 	return !c->ended && (c->state == CHANNEL_SENDING || c->state == CHANNEL_RUNNING) &&

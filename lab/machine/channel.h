@@ -44,6 +44,8 @@ int channel_init(struct channel *c, int fd, const struct job *job, struct eviden
 void channel_deinit(struct channel *c);
 DEFINE_CLEANUP(channel, channel_deinit)
 
+/* Have the guest send the running payload a signal: with the next channel_write(). */
+void channel_signal(struct channel *c, int signal);
 /* Whether there is something to write: poll for POLLOUT. */
 bool channel_wants_write(const struct channel *c);
 /* Send what goes in without blocking. Returns 0, or a negative errno (a file of the job's, say). */

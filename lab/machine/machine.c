@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -12,6 +13,7 @@
 #include <time.h>
 
 #include "jail/base/io.h"
+#include "lab/machine/attach.h"
 #include "lab/machine/channel.h"
 #include "lab/machine/console-file.h"
 #include "lab/machine/control.h"
@@ -45,6 +47,7 @@ struct session {
 	struct console_file console;
 	struct channel channel; /* fd -1: not connected yet */
 	struct control control;
+	struct attach attach;
 	char *socket, *tty;		       /* tty: the console's, under a daemon; or NULL */
 	int64_t now, start, up, greeted, sent; /* -1: not yet */
 	int64_t life, flow;		       /* last byte of any kind; last that is no tick */
@@ -193,14 +196,27 @@ static int check_space(struct session *s, struct err *err)
 	return err_set(err, ENOSPC, "no space left in %s", s->dir);
 }
 
+/* Time that is a debugger's does not count. */
+static void pass_over(struct session *s, int64_t ms)
+{
+	int64_t *const marks[] = {&s->up,   &s->greeted, &s->sent,   &s->life,
+				  &s->flow, &s->panic,	 &s->hung_up};
+
+	for (size_t i = 0; i < array_len(marks); i++)
+		if (*marks[i] >= 0)
+			*marks[i] += ms;
+}
+
 static void wait_for_something(struct session *s)
 {
 	struct pollfd fds[] = {
 		{.fd = virt_machine_event_fd(s->m), .events = POLLIN},
 		{.fd = s->channel.ended ? -1 : s->channel.fd, .events = POLLIN},
 		{.fd = s->control.fd, .events = POLLIN},
+		{.fd = attach_event_fd(&s->attach), .events = POLLIN},
 	};
 	eventfd_t ignored;
+	int64_t before = s->now;
 
 	if (channel_wants_write(&s->channel))
 		fds[1].events |= POLLOUT;
@@ -208,6 +224,8 @@ static void wait_for_something(struct session *s)
 	if (fds[0].revents)
 		eventfd_read(fds[0].fd, &ignored);
 	s->now = io_now_ms();
+	if (attach_stands(&s->attach))
+		pass_over(s, s->now - before);
 }
 
 /* --- how it ends --- */
@@ -345,7 +363,6 @@ static void enter(struct session *s)
 {
 	const struct kernel *k = s->job->kernel;
 	auto_free char *file = k->path ? realpath(k->path, NULL) : NULL;
-	auto_free char *gdb = str_printf("%s/%s.gdb", s->run_dir, s->job->name);
 	auto_free char *control = str_printf("%s/%s.ctl", s->run_dir, s->job->name);
 	struct vm vm = {
 		.name = (char *)short_name(s),
@@ -354,7 +371,7 @@ static void enter(struct session *s)
 		.arch = k->arch,
 		.what = (char *)(s->job->what ? s->job->what : "?"),
 		.dir = (char *)s->dir,
-		.gdb = gdb,
+		.gdb = (char *)attach_place(&s->attach),
 		.control = control,
 		.lab = getpid(),
 		.qemu = virt_machine_pid(s->m),
@@ -380,6 +397,22 @@ static json_t *answer(void *data, const char *op, const json_t *request)
 	return json_object();
 }
 
+/* What debuggers do and want. */
+static int serve_debugger(struct session *s, struct err *err)
+{
+	int r = attach_advance(&s->attach, s->channel.state == CHANNEL_RUNNING, err);
+	const char *why;
+
+	if (r > 0)
+		channel_signal(&s->channel, SIGCONT);
+	if (s->console.panic_over)
+		attach_panic(&s->attach);
+	why = attach_end(&s->attach);
+	if (why)
+		end(s, END_GONE, xstrdup(why));
+	return r < 0 ? r : 0;
+}
+
 static int run_loop(struct session *s, struct err *err)
 {
 	int r = 0;
@@ -398,6 +431,10 @@ static int run_loop(struct session *s, struct err *err)
 			r = check_space(s, err);
 		check_job(s);
 		check_gone(s);
+		if (r == 0)
+			r = serve_debugger(s, err);
+		if (attach_stands(&s->attach))
+			continue;
 		check_panic(s);
 		check_time(s);
 	}
@@ -433,6 +470,9 @@ static int start_machine(struct session *s, struct virt *v, struct err *err)
 	disk = job->image->disk ? realpath(job->image->disk, NULL) : NULL;
 	if (job->image->disk && !disk)
 		return err_errno(err, "guest image %s", job->image->disk);
+	if (job->debug && job->debug->nokaslr)
+		spec.cmdline = "nokaslr";
+	spec.paused = job->debug && job->debug->wait_at_start;
 	if (s->tty) {
 		spec.console = s->tty;
 		spec.console_socket = true;
@@ -455,14 +495,18 @@ static int run_session(struct session *s, struct virt *v, struct err *err)
 		return r;
 	phase(s, "booting");
 	s->start = s->life = s->flow = s->space = io_now_ms();
-	r = start_machine(s, v, err);
+	r = attach_open(&s->attach, s->job, s->run_dir, err);
+	if (r == 0)
+		r = start_machine(s, v, err);
 	if (r == 0 && s->tty) {
 		r = console_file_connect(&s->console, s->tty, err);
-		if (r == 0)
+		if (r == 0 && !(s->job->debug && s->job->debug->wait_at_start))
 			r = virt_machine_resume(s->m, err);
 	}
 	/* A daemon that asks QEMU what it can do first takes its time: the guest's begins now. */
-	s->up = s->life = io_now_ms();
+	s->up = s->life = s->now = io_now_ms();
+	if (r == 0)
+		r = attach_machine(&s->attach, s->m, err);
 	if (r == 0)
 		enter(s);
 	return r < 0 ? r : run_loop(s, err);
@@ -471,6 +515,10 @@ static int run_session(struct session *s, struct virt *v, struct err *err)
 /* QEMU first: then nobody writes to the files any more. */
 static int finish(struct session *s, int r, struct err *err)
 {
+	/* A relay that waits for QEMU hears of its end; the machine itself stays until it is done.
+	 */
+	virt_machine_kill(s->m);
+	attach_close(&s->attach);
 	virt_machine_destroy(s->m);
 	vm_leave(s->run_dir, short_name(s));
 	if (s->console.fd >= 0 && s->start >= 0) {

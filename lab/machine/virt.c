@@ -478,11 +478,11 @@ int kill(pid_t pid, int sig)
 	return (int)syscall(SYS_kill, pid, sig);
 }
 
-static void kill_process(struct virt_machine *m)
+void virt_machine_kill(struct virt_machine *m)
 {
-	struct pollfd p = {.fd = m->pidfd, .events = POLLIN};
+	struct pollfd p = {.fd = m ? m->pidfd : -1, .events = POLLIN};
 
-	if (m->pidfd < 0)
+	if (!m || m->pidfd < 0)
 		return;
 	for (size_t i = 0; i < DYING_MAX; i++) {
 		pid_t nobody = 0;
@@ -509,7 +509,7 @@ void virt_machine_destroy(struct virt_machine *m)
 {
 	if (!m)
 		return;
-	kill_process(m);
+	virt_machine_kill(m);
 	if (m->dom) {
 		/* An error here means that it is gone, which is what was wanted. */
 		virDomainDestroy(m->dom);

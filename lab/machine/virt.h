@@ -62,6 +62,8 @@ char *virt_machine_last_words(struct virt_machine *m);
 int virt_machine_event_fd(struct virt_machine *m);
 /* QEMU's pid, or -1 when it is not on this host. */
 pid_t virt_machine_pid(struct virt_machine *m);
+/* End QEMU at once, where it is ours to kill; m stays. NULL, and one that is gone, are fine. */
+void virt_machine_kill(struct virt_machine *m);
 /* End it (at once; a machine that is gone already is fine) and free m. */
 void virt_machine_destroy(struct virt_machine *m);
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "jail/base/io.h"
 #include "vm/agent/files.h"
@@ -14,6 +15,7 @@
 enum {
 	LIMIT_BYTES = 8 << 20,
 	DRAIN_MS = 60000,
+	HOLD_MS = 20000,  /* for the payload's own process to come to its command */
 	ENDING_MS = 1000, /* for strace to write its last lines; then for the killed to be gone */
 };
 
@@ -117,6 +119,25 @@ static int start(struct job *job, struct err *err)
 	return spawn_payload(job, err);
 }
 
+/*
+ * Until the payload has stopped itself, or ended: a SIGCONT that came before would be lost. Whether
+ * it ended is for reap() to see.
+ */
+static int wait_until_held(struct job *job, struct err *err)
+{
+	int64_t limit = io_now_ms() + HOLD_MS;
+	siginfo_t info = {0};
+
+	do {
+		if (waitid(P_PID, job->pid, &info, WSTOPPED | WEXITED | WNOWAIT | WNOHANG) < 0)
+			return err_errno(err, "wait for the payload to be held");
+		if (info.si_pid)
+			return 0;
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	} while (io_now_ms() < limit);
+	return err_set(err, ETIMEDOUT, "the payload did not come to where it is held");
+}
+
 int job_start(struct job *job, struct channel *c, const uint8_t *words, size_t len, struct err *err)
 {
 	auto_cleanup(buf) body = {0};
@@ -127,7 +148,11 @@ int job_start(struct job *job, struct channel *c, const uint8_t *words, size_t l
 	r = parse(job, words, len, err);
 	if (r == 0)
 		r = start(job, err);
+	if (r == 0 && job->hold)
+		r = wait_until_held(job, err);
 	if (r < 0) {
+		if (job->pid > 0)
+			kill(job->pid, SIGKILL);
 		job_deinit(job);
 		return r;
 	}
@@ -148,9 +173,14 @@ int job_signal(struct job *job, const uint8_t *words, size_t len, struct err *er
 	if (proto_next_word(words, len, &pos, &key, &value) <= 0 || !str_eq(key, "signal") ||
 	    str_to_u64(value, 1, SIGRTMAX, &n) < 0)
 		return err_set(err, EPROTO, "signal: not a signal's number");
-	if (job->state == JOB_RUNNING)
-		kill(-job->pid,
-		     (int)n); /* it leads a group of its own; gone already: nothing to do */
+	if (job->state != JOB_RUNNING || job->pid < 0)
+		return 0;
+	/* its time begins when it is let go */
+	if (job->hold && n == SIGCONT) {
+		job->hold = false;
+		job->started_ms = io_now_ms();
+	}
+	kill(-job->pid, (int)n); /* it leads a group of its own; gone already: nothing to do */
 	return 0;
 }
 
@@ -216,7 +246,7 @@ int job_wait_ms(const struct job *job)
 	next = job->tick_ms;
 	if (job->state == JOB_ENDING && job->kill_ms < next)
 		next = job->kill_ms;
-	if (job->state == JOB_RUNNING && job->timeout_ms &&
+	if (job->state == JOB_RUNNING && job->timeout_ms && !job->hold &&
 	    job->started_ms + job->timeout_ms < next)
 		next = job->started_ms + job->timeout_ms;
 	return next > now ? (int)(next - now) : 0;
@@ -265,7 +295,7 @@ bool job_advance(struct job *job, struct channel *c)
 			channel_send(c, PROTO_TICK, NULL, 0);
 		job->tick_ms = now + PROTO_TICK_MS;
 	}
-	if (job->state == JOB_RUNNING && job->pid > 0 && job->timeout_ms &&
+	if (job->state == JOB_RUNNING && job->pid > 0 && job->timeout_ms && !job->hold &&
 	    now >= job->started_ms + job->timeout_ms) {
 		job->timed_out = true;
 		job->status = SIGKILL;
