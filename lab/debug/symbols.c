@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "jail/base/io.h"
+#include "lab/debug/symbols-image.h"
 #include "lab/kbuild/source.h"
 #include "lab/kernel/built.h"
 #include "lab/kernel/elf.h"
@@ -209,13 +210,6 @@ static int from_build(const struct kernel *k, struct symbols *s, struct err *err
 	s->modules = xstrdup(k->modules_dir); /* they were not stripped */
 	s->what = str_printf("vmlinux of %s", k->origin ? k->origin : k->name);
 	return 0;
-}
-
-static int symbols_from_image(const struct kernel *k, char **path, enum symbols_kind *kind,
-			      struct link_addresses *link, struct err *err)
-{
-	(void)path, (void)kind, (void)link;
-	return err_set(err, ENODATA, "kernel %s: no symbols of the image alone yet", k->name);
 }
 
 static int from_image(const struct kernel *k, struct symbols *s, struct err *err)

@@ -1,0 +1,105 @@
+#include <string.h>
+
+#include "lab/debug/frames.h"
+
+enum { ENTRY = 6 };
+
+/* Base registers, as DWARF numbers them; the last three mean something else. */
+enum { AX = 0, DX = 1, BP = 6, SP = 7, DI = 5, R10 = 10, R13 = 13, RA = 16, UNDEFINED, PREV_SP };
+enum { INDIRECT = 0x80, UNKNOWN = 0xff };
+
+/* orc_types.h of up to 6.x, and of 7.x; nothing says which, but most frames are found by SP. */
+static const uint8_t bases_6[16] = {
+	UNDEFINED,     PREV_SP,	      DX,      DI,	BP,	 SP,	  R10,	   R13,
+	BP | INDIRECT, SP | INDIRECT, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN};
+static const uint8_t bases_7[16] = {
+	UNDEFINED,     AX,	DX,	 SP,	  BP,	   DI,	   R10, R13, PREV_SP, SP | INDIRECT,
+	BP | INDIRECT, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN};
+
+struct format {
+	const uint8_t *bases;
+	bool types_6_4; /* type has three bits, and calls are not 0 any more */
+};
+
+struct entry {
+	int16_t sp_offset, bp_offset;
+	uint8_t sp, bp; /* bases */
+	unsigned int type;
+	bool is_end;
+};
+
+static struct format find_format(const uint8_t *orc, size_t n)
+{
+	size_t sp_6 = 0, sp_7 = 0, calls_0 = 0, calls_2 = 0;
+
+	for (size_t i = 0; i < n; i++, orc += ENTRY) {
+		unsigned int base = orc[4] & 15;
+
+		sp_6 += base == 5;
+		sp_7 += base == 3;
+		calls_0 += base && (orc[5] & 7) == 0;
+		calls_2 += base && (orc[5] & 7) == 2;
+	}
+	return (struct format){.bases = sp_7 > sp_6 ? bases_7 : bases_6,
+			       .types_6_4 = calls_2 > calls_0};
+}
+
+static struct entry read_entry(const struct format *f, const uint8_t *p)
+{
+	/* type, then from 6.3 on whether a signal was there, then (up to 6.3) the end of a stack */
+	struct entry e = {.sp = f->bases[p[4] & 15],
+			  .bp = f->bases[p[4] >> 4],
+			  .type = f->types_6_4 ? p[5] & 7 : (p[5] & 3) + 2,
+			  .is_end = f->types_6_4 ? (p[5] & 7) == 1 : p[5] & 12};
+
+	memcpy(&e.sp_offset, p, 2);
+	memcpy(&e.bp_offset, p + 2, 2);
+	return e;
+}
+
+static struct frame_row row_of(const struct entry *e)
+{
+	struct frame_row row = {.cfa_register = e->sp & ~INDIRECT, .cfa_offset = e->sp_offset};
+
+	if (e->sp == UNDEFINED) {
+		row.cfa_register = SP;
+		row.kind = e->is_end ? FRAME_END : FRAME_NONE;
+		return row;
+	}
+	if (e->sp == UNKNOWN || e->sp == PREV_SP || e->type < 2 || e->type > 4)
+		return row;
+	row.kind = (int[]){FRAME_CALL, FRAME_REGS, FRAME_IRET}[e->type - 2];
+	row.ra_offset = -8;
+	if (e->sp & INDIRECT) {
+		row.cfa_indirect = true;
+		if (row.cfa_register == SP) { /* so from 5.12 on; unused before */
+			row.cfa_add = e->sp_offset;
+			row.cfa_offset = 0;
+		}
+	} else if (row.cfa_register != SP && row.cfa_register != BP) {
+		row.cfa_offset = 0;
+	}
+	if (e->bp == PREV_SP)
+		row.fp = FP_AT_CFA;
+	else if (e->bp == BP)
+		row.fp = FP_AT_FP;
+	row.fp_offset = e->bp_offset;
+	return row;
+}
+
+void frames_of_orc(struct frames *f, const struct elf_part *ip, const struct elf_part *orc)
+{
+	size_t n = ip->size / 4 < orc->size / ENTRY ? ip->size / 4 : orc->size / ENTRY;
+	const uint8_t *ips = ip->data, *entries = orc->data;
+	struct format format = find_format(entries, n);
+
+	for (size_t i = 0; i < n; i++) {
+		struct entry e = read_entry(&format, entries + i * ENTRY);
+		struct frame_row row = row_of(&e);
+		int32_t from;
+
+		memcpy(&from, ips + i * 4, sizeof(from)); /* counted from its own place */
+		row.address = ip->address + i * 4 + from;
+		frames_add(f, &row);
+	}
+}

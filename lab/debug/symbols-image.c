@@ -1,0 +1,105 @@
+#include "lab/debug/symbols-image.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "jail/base/io.h"
+#include "lab/cache.h"
+#include "lab/debug/frames.h"
+#include "lab/debug/kallsyms.h"
+#include "lab/kernel/elf-write.h"
+#include "lab/kernel/elf.h"
+#include "lab/kernel/kernel-image.h"
+
+enum {
+	PARTS_MAX = 96, /* a kernel has 46 sections */
+	MADE_AS = 1,	/* to be raised when what is made of an image changes */
+};
+
+static int make(const struct kernel *k, const char *path, struct err *err)
+{
+	auto_cleanup(buf) image = {0}, elf = {0}, frames = {0};
+	auto_cleanup(ksyms) syms = {0};
+	/* not the kernel's own: gdb's index cache goes by it, and has vmlinux under that */
+	auto_free char *id = str_printf("%02x%s", MADE_AS, k->sha256);
+	struct elf_part parts[PARTS_MAX + 4];
+	const uint8_t *bytes;
+	size_t n = 0;
+	int r;
+
+	r = kernel_image_unpack(k->image, &image, err);
+	if (r < 0)
+		return r;
+	bytes = (const uint8_t *)image.data;
+	r = ksyms_find(bytes, image.len, k->arch, &syms, err);
+	if (r == 0)
+		r = elf_parts(bytes, image.len, &syms, parts, PARTS_MAX, &n, err);
+	if (r < 0)
+		return err_wrap(err, "%s", k->image);
+	frames_of_kernel(k->arch, parts, n, &syms, &frames);
+	if (frames.len)
+		parts[n++] = (struct elf_part){
+			.name = ".debug_frame", .data = frames.data, .size = frames.len};
+	elf_write(k->arch, syms.text, parts, n, &syms, id, &elf);
+	return io_write_atomic(AT_FDCWD, path, elf.data, elf.len, 0644, err);
+}
+
+struct finding {
+	const char *name;
+	uint64_t address;
+};
+
+static int on_symbol(void *data, const char *name, uint64_t value, bool is_function)
+{
+	struct finding *f = data;
+
+	(void)is_function;
+	if (!str_eq(name, f->name))
+		return 0;
+	f->address = value;
+	return 1;
+}
+
+/* -EBADMSG: it is no such file. */
+static int look(const struct kernel *k, const char *path, enum symbols_kind *kind,
+		struct link_addresses *link, struct err *err)
+{
+	struct finding anchor = {.name = k->arch == ARCH_AMD64 ? "asm_exc_divide_error"
+							       : "vectors"};
+	auto_cleanup(buf) types = {0};
+	struct link_addresses found;
+	int r = elf_load_address(path, &found.base, err);
+
+	if (r == 0)
+		r = elf_symbols(path, on_symbol, &anchor, err);
+	if (r == 0)
+		r = err_set(err, EBADMSG, "kernel %s has no symbol '%s'", k->name, anchor.name);
+	if (r < 0)
+		return r;
+	found.anchor = anchor.address;
+	*link = found;
+	*kind = elf_file_section(path, ".debug_abbrev", 1 << 20, &types, NULL) == 0 ? SYMBOLS_TYPES
+										    : SYMBOLS_NAMES;
+	return 0;
+}
+
+int symbols_from_image(const struct kernel *k, char **path, enum symbols_kind *kind,
+		       struct link_addresses *link, struct err *err)
+{
+	auto_free char *dir = cache_dir("symbols", err);
+	auto_free char *file = NULL;
+	int r = 0;
+
+	if (!dir)
+		return err ? -err->code : -EIO;
+	file = str_printf("%s/%s-%d.elf", dir, k->sha256, MADE_AS);
+	if (!io_exists(file) || look(k, file, kind, link, NULL) < 0) {
+		r = make(k, file, err);
+		if (r == 0)
+			r = look(k, file, kind, link, err);
+	}
+	if (r < 0)
+		return r;
+	*path = take_ptr(file);
+	return 0;
+}
