@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "lab/cmd-kernel.h"
-#include "lab/debug/symbols.h"
+#include "lab/debug/gdb.h"
 #include "lab/kernel/kernel-debug.h"
 #include "lab/kernel/kernel-store.h"
 #include "lab/progress.h"
@@ -31,7 +31,16 @@ static int pull_debug(const struct lock_kernel *k, const struct kernel *kernel,
 
 	want->data = progress_start(had, &events);
 	r = symbols_prepare(kernel, SYMBOLS_PACKAGE, NULL, want, &symbols, NULL, &err);
+	if (r == 0)
+		r = gdb_index(k->arch, &symbols, progress_fetch, want->data, &err);
 	progress_stop(want->data);
+	if (want->cancel && *want->cancel)
+		r = err_set(&err, EINTR, "interrupted");
+	if (r == -ENOENT ||
+	    r == -ENOTSUP) { /* the symbols are for another machine's gdb, or later */
+		fprintf(stderr, "note: not indexed for gdb yet: %s\n", err.msg);
+		r = 0;
+	}
 	if (r < 0)
 		return fail(r, &err);
 	tell(k, had ? "symbols were there" : "symbols ready");
