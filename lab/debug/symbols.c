@@ -131,15 +131,16 @@ static int from_user(const struct kernel *k, const char *vmlinux, struct symbols
 		     struct err *err)
 {
 	auto_free char *id = NULL, *of_image = NULL, *real = realpath(vmlinux, NULL);
+	auto_cleanup(buf) image = {0};
 	int r;
 
 	if (!real)
 		return err_errno(err, "%s", vmlinux);
 	r = elf_build_id(real, &id, err);
-	if (r == 0 && k->build_id)
-		of_image = xstrdup(k->build_id);
-	else if (r == 0)
-		r = err_set(err, ENODATA, "%s: its build id is not known", k->image);
+	if (r == 0)
+		r = kernel_image_unpack(k->image, &image, err);
+	if (r == 0)
+		r = kernel_image_build_id(&image, k->arch, &of_image, err);
 	if (r < 0)
 		return r;
 	if (!str_eq(id, of_image))

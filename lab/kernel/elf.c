@@ -195,3 +195,29 @@ int elf_file_section(const char *path, const char *name, size_t max, struct buf 
 	}
 	return err_set(err, ENODATA, "%s: no section %s", path, name);
 }
+
+int elf_punch_relocations(const char *path, struct err *err)
+{
+	auto_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+	auto_cleanup(elf_file) f = {.fd = -1};
+	Elf_Scn *scn = NULL;
+	GElf_Ehdr ehdr;
+	int r = open_file(path, &f, err);
+
+	if (r < 0)
+		return r;
+	if (fd < 0)
+		return err_errno(err, "%s", path);
+	if (!gelf_getehdr(f.elf, &ehdr) || ehdr.e_type == ET_REL)
+		return 0;
+	while ((scn = elf_nextscn(f.elf, scn))) {
+		GElf_Shdr shdr;
+
+		if (gelf_getshdr(scn, &shdr) && shdr.sh_type == SHT_RELA &&
+		    !(shdr.sh_flags & SHF_ALLOC) &&
+		    fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, shdr.sh_offset,
+			      shdr.sh_size) < 0)
+			break;
+	}
+	return 0;
+}

@@ -37,4 +37,11 @@ int elf_symbols(const char *path, elf_symbol_fn fn, void *data, struct err *err)
 int elf_file_section(const char *path, const char *name, size_t max, struct buf *out,
 		     struct err *err);
 
+/*
+ * Give back the disk space of relocations that nobody reads after the link (ld --emit-relocs; the
+ * amd64 kernel's own tool does, before): they read as zeroes then, and gdb does not look at those
+ * of a program. A file system that cannot is fine. Returns 0, or -EBADMSG.
+ */
+int elf_punch_relocations(const char *path, struct err *err);
+
 #endif

@@ -10,6 +10,7 @@
 #include "lab/guest/image-root.h"
 #include "lab/guest/modules.h"
 #include "lab/kernel/elf.h"
+#include "lab/kernel/kernel-image.h"
 #include "lab/kernel/kernel-store.h"
 #include "lab/kernel/kernel-unpack.h"
 #include "lab/kernel/store-folder.h"
@@ -71,6 +72,7 @@ struct unpacking {
 	const struct kernel_want *want;
 	const char *dir, *deb;
 	struct strv modules; /* "kernel/fs/overlayfs/overlay.ko" */
+	size_t found;	     /* of modules and vmlinux */
 };
 
 static void unpacking_deinit(struct unpacking *u)
@@ -123,14 +125,23 @@ static char *place_of(const struct unpacking *u, const char *path)
 	return strv_has(&u->modules, rest) ? path_join("modules", rest) : NULL;
 }
 
+/* All that is needed is there. What follows is a quarter to half of the package. */
+static bool is_whole(const struct unpacking *u)
+{
+	return u->found == u->modules.n + 1;
+}
+
 static int on_member(void *data, struct deb_member *m, struct err *err)
 {
-	const struct unpacking *u = data;
+	struct unpacking *u = data;
 	auto_free char *place = S_ISREG(m->mode) && !m->link ? place_of(u, m->path) : NULL;
 	auto_free char *to = place ? path_join(u->dir, place) : NULL;
 
 	if (u->want->cancel && *u->want->cancel)
 		return err_set(err, EINTR, "interrupted");
+	if (is_whole(u))
+		return -ECANCELED;
+	u->found += to != NULL;
 	return to ? kernel_unpack_member(m, to, u->want->cancel, err) : 0;
 }
 
@@ -145,6 +156,20 @@ static int no_space(const struct unpacking *u, struct err *err)
 		       u->k->debug.name, (unsigned long long)fs.f_bavail * fs.f_frsize >> 20);
 }
 
+/* The vmlinux must be of the image's link; an image that does not say of which it is, is any. */
+static int check_build(const struct kernel *k, const char *id, struct err *err)
+{
+	auto_free char *of_image = NULL;
+	auto_cleanup(buf) image = {0};
+
+	if (kernel_image_unpack(k->image, &image, NULL) < 0 ||
+	    kernel_image_build_id(&image, k->arch, &of_image, NULL) < 0 || str_eq(id, of_image))
+		return 0;
+	return err_set(err, EBADMSG,
+		       "its vmlinux is of another build (build id %s) than the kernel (%s)", id,
+		       of_image);
+}
+
 static int unpack(void *data, const char *dir, json_t *meta, struct err *err)
 {
 	struct unpacking *u = data;
@@ -157,15 +182,23 @@ static int unpack(void *data, const char *dir, json_t *meta, struct err *err)
 		r = io_mkdirs(modules, 0755, err);
 	if (r == 0)
 		r = deb_walk(u->deb, on_member, u, err);
+	if (r == -ECANCELED && is_whole(u))
+		r = 0;
 	if (r == -ENOSPC || r == -EDQUOT)
 		return no_space(u, err);
 	if (r == 0 && !io_exists(vmlinux))
 		return err_set(err, EBADMSG, "there is no vmlinux-%s in %s %s", u->k->release,
 			       u->k->debug.name, u->k->debug.version);
 	if (r == 0)
+		r = elf_punch_relocations(vmlinux, err);
+	if (r == 0)
 		r = elf_build_id(vmlinux, &id, err);
+	if (r == -ENODATA)
+		return err_set(err, EBADMSG, "its vmlinux has no build id");
+	if (r == 0)
+		r = check_build(u->kernel, id, err);
 	if (r < 0)
-		return r == -ENODATA ? err_set(err, EBADMSG, "its vmlinux has no build id") : r;
+		return r;
 	json_object_set_new(meta, "build_id", json_string(id));
 	return 0;
 }
