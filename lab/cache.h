@@ -6,7 +6,10 @@
  *	debs/      downloaded packages, named by SHA-256
  *	kernels/   NAME-VERSION-ARCH/ {image, config, lib/modules/, SHA256SUMS, meta.json} of pins;
  *		   NAME-ARCH-KEY/ of what was built, with vmlinux (lab/kernel/built.h);
+ *		   NAME-VERSION-ARCH.debug/ {vmlinux, modules/} of debug packages;
  *		   tmp-*: on their way here
+ *	gdb-index/ BUILDID.gdb-index: gdb's own index cache
+ *	symbols/   ELF files made of kernel images, for gdb
  *	sources/   HEX16/: unpacked kernel sources (lab/kbuild/source.h)
  *	builds/    NAME-ARCH-KEY/: objects of builds that were ended, and of local trees; logs
  *	images/    guest images, named by the hash of their inputs

@@ -29,10 +29,12 @@ static const struct opt options[] = {
 static const struct cmd_usage usage = {
 	"cache", "[options] [prune]",
 	"What the cache holds. 'prune' removes what is made or fetched again when it is needed:\n"
-	"guest images, downloaded packages, kernel sources, objects of kernel builds; and kernels\n"
-	"that kernels.lock does not have (any more), or of which kernels.yml and the fragments\n"
-	"make another one now. The other kernels stay ('lab kernel rm NAME'), and so does what\n"
-	"another lab is working on."};
+	"guest images, downloaded packages, kernel sources, objects of kernel builds, what is made "
+	"for\n"
+	"debuggers; and kernels that kernels.lock does not have (any more), or of which "
+	"kernels.yml\n"
+	"and the fragments make another one now. The other kernels and their debug packages stay\n"
+	"('lab kernel rm NAME'), and so does what another lab is working on."};
 
 enum prune {
 	PRUNE_NOT,
@@ -45,11 +47,13 @@ static const struct part {
 	const char *sub, *what;
 	enum prune prune;
 } parts[] = {
-	{"kernels", "kernels, unpacked and built", PRUNE_UNPINNED},
+	{"kernels", "kernels, unpacked and built, and debug packages", PRUNE_UNPINNED},
 	{"debs", "downloaded packages", PRUNE_FILES},
 	{"sources", "kernel sources", PRUNE_FILES},
 	{"builds", "objects of kernel builds", PRUNE_BUILDS},
 	{"images", "guest images", PRUNE_FILES},
+	{"symbols", "symbols of images", PRUNE_FILES},
+	{"gdb-index", "gdb's indexes of symbols", PRUNE_FILES},
 	{"apt", "indexes of suites", PRUNE_INDEXES},
 	{"virt", "libvirt's own state", PRUNE_NOT},
 };
@@ -68,14 +72,14 @@ static int print_sizes(const char *base, bool json)
 		sum += size;
 		json_object_set_new(j, parts[i].sub, json_integer(size));
 		if (!json)
-			printf("  %-8s %8.1f MiB  %s\n", parts[i].sub, size / 1048576.0,
+			printf("  %-9s %8.1f MiB  %s\n", parts[i].sub, size / 1048576.0,
 			       parts[i].what);
 	}
 	json_object_set_new(j, "path", json_string(base));
 	if (json)
 		json_dumpf(j, stdout, JSON_INDENT(2));
 	else
-		printf("  %-8s %8.1f MiB", "in all", sum / 1048576.0);
+		printf("  %-9s %8.1f MiB", "in all", sum / 1048576.0);
 	putchar('\n');
 	json_decref(j);
 	return EXIT_MET;

@@ -227,9 +227,12 @@ static void add_variables(struct strv *argv, const struct symbols *symbols,
 	add_string(argv, "lab_modules", symbols->modules);
 	if (how->syscalls_of)
 		add_command(argv, "-ex", "set $lab_payload = %s", how->syscalls_of);
+	/* Debian's names of C files have no folder before them, those of assembler files have */
+	if (symbols->source_dir)
+		add_command(argv, "-ex", "directory \"%s\"", symbols->source_dir);
 	if (symbols->source_prefix && symbols->source_dir)
-		add_command(argv, "-ex", "set substitute-path %s %s", symbols->source_prefix,
-			    symbols->source_dir);
+		add_command(argv, "-ex", "set substitute-path \"%s\" \"%s\"",
+			    symbols->source_prefix, symbols->source_dir);
 }
 
 static void add_steps(struct strv *argv, const struct gdb_how *how)
