@@ -20,6 +20,7 @@ int cmd_image(int argc, char **argv);
 int cmd_kernel(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_shell(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_vm(int argc, char **argv);
 

@@ -50,10 +50,11 @@ enum proto_type {
 		      (hex: entropy for the guest), realtime_ms (sets the guest's clock), hold
 		      (0/1: the payload stops itself just before its command is executed, and goes
 		      on by SIGNAL with SIGCONT), tty (0/1: on a terminal of its own, whose output
-		      comes as STDOUT) */
+		      comes as STDOUT), rows, columns (of that terminal), stdin (0/1: it reads
+		      what comes as STDIN; else, and without tty, nothing) */
 	PROTO_SIGNAL, /* words: signal */
 	PROTO_POWEROFF,
-	PROTO_STDIN,   /* bytes for the payload's terminal; empty: the end */
+	PROTO_STDIN,   /* bytes for the payload's terminal or stdin; empty: the end */
 	PROTO_WINSIZE, /* words: rows, columns of that terminal */
 	PROTO_TYPES
 };

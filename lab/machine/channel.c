@@ -7,9 +7,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "lab/machine/terminal.h"
 #include "vm/proto.h"
 
 enum {
+	INPUT_FRAME = 16 << 10,
 	CHUNK = 64 << 10,      /* of a file that is sent, and of each read */
 	READ_BUDGET = 2 << 20, /* of one call: the caller has other things to look at */
 	RELEASE_MAX = 100,
@@ -59,6 +61,24 @@ static void add_seed(struct buf *body)
 	proto_add_word(body, "seed", hex);
 }
 
+static void add_size(struct buf *body, struct terminal *t)
+{
+	proto_add_number(body, "rows", t->rows);
+	proto_add_number(body, "columns", t->columns);
+	t->told_rows = t->rows;
+	t->told_columns = t->columns;
+}
+
+static void add_terminal(struct buf *body, struct terminal *t)
+{
+	if (!t)
+		return;
+	proto_add_number(body, "tty", t->tty);
+	proto_add_number(body, "stdin", !t->tty);
+	if (t->tty)
+		add_size(body, t);
+}
+
 static int add_job(struct channel *c, struct err *err)
 {
 	const struct job *job = c->job;
@@ -70,7 +90,9 @@ static int add_job(struct channel *c, struct err *err)
 	proto_add_number(&body, "timeout_ms", job->timeout_ms);
 	proto_add_number(&body, "trace", job->trace);
 	proto_add_number(&body, "hold", job->debug && job->debug->hold);
-	proto_add_number(&body, "limit_bytes", (int64_t)c->evidence->limit);
+	proto_add_number(&body, "limit_bytes",
+			 job->terminal ? INT64_MAX : (int64_t)c->evidence->limit);
+	add_terminal(&body, job->terminal);
 	add_seed(&body);
 	if (body.len > PROTO_MAX_BODY)
 		return err_set(err, E2BIG, "the command, environment and artefacts are over %d KiB",
@@ -121,9 +143,40 @@ static int continue_file(struct channel *c, struct err *err)
 	return 0;
 }
 
-/* Put the next frame of the job into out, which is empty. */
+static bool has_input(const struct channel *c)
+{
+	const struct terminal *t = c->job->terminal;
+	const char *typed;
+
+	return t && c->state == CHANNEL_RUNNING &&
+	       (terminal_resized(t) || terminal_typed(t, &typed, 1) || terminal_at_end(t));
+}
+
+static void add_input(struct channel *c)
+{
+	struct terminal *t = c->job->terminal;
+	auto_cleanup(buf) size = {0};
+	const char *typed;
+	size_t n;
+
+	if (terminal_resized(t)) {
+		add_size(&size, t);
+		proto_add_frame(&c->out, PROTO_WINSIZE, size.data, size.len);
+		return;
+	}
+	n = terminal_typed(t, &typed, INPUT_FRAME);
+	proto_add_frame(&c->out, PROTO_STDIN, typed, n);
+	terminal_take(t, n);
+	t->end_told = !n;
+}
+
+/* Put the next frame for the guest into out, which is empty. */
 static int fill(struct channel *c, struct err *err)
 {
+	if (c->job_sent) {
+		add_input(c);
+		return 0;
+	}
 	if (c->file >= 0)
 		return continue_file(c, err);
 	if (c->next_file < c->job->n_files)
@@ -142,7 +195,7 @@ void channel_signal(struct channel *c, int signal)
 bool channel_wants_write(const struct channel *c)
 {
 	return !c->ended && (c->state == CHANNEL_SENDING || c->state == CHANNEL_RUNNING) &&
-	       (c->sent < c->out.len || !c->job_sent);
+	       (c->sent < c->out.len || !c->job_sent || has_input(c));
 }
 
 int channel_write(struct channel *c, struct err *err)
@@ -294,6 +347,13 @@ static int on_file(struct channel *c, const uint8_t *body, size_t len, struct er
 	return evidence_file_begin(c->evidence, path, err);
 }
 
+static int on_output(struct channel *c, int which, const uint8_t *body, size_t len, struct err *err)
+{
+	if (c->job->terminal)
+		terminal_show(c->job->terminal, which, body, len);
+	return evidence_append(c->evidence, EVIDENCE_STDOUT + which, body, len, err);
+}
+
 static int on_frame(struct channel *c, enum proto_type type, const uint8_t *body, size_t len,
 		    struct err *err)
 {
@@ -316,9 +376,8 @@ static int on_frame(struct channel *c, enum proto_type type, const uint8_t *body
 		return broken(err, "output of a job that it did not start");
 	switch (type) {
 	case PROTO_STDOUT:
-		return evidence_append(c->evidence, EVIDENCE_STDOUT, body, len, err);
 	case PROTO_STDERR:
-		return evidence_append(c->evidence, EVIDENCE_STDERR, body, len, err);
+		return on_output(c, type - PROTO_STDOUT, body, len, err);
 	case PROTO_STRACE:
 		return evidence_append(c->evidence, EVIDENCE_STRACE, body, len, err);
 	case PROTO_TICK:
@@ -363,13 +422,18 @@ static int take_frames(struct channel *c, struct err *err)
 	return r;
 }
 
+bool channel_blocked(const struct channel *c)
+{
+	return c->job && c->job->terminal && terminal_full(c->job->terminal);
+}
+
 int channel_read(struct channel *c, struct err *err)
 {
 	size_t budget = READ_BUDGET;
 	ssize_t n;
 	int r;
 
-	while (budget && c->state != CHANNEL_OVER) {
+	while (budget && c->state != CHANNEL_OVER && !channel_blocked(c)) {
 		buf_reserve(&c->in, CHUNK);
 		n = read(c->fd, c->in.data + c->in.len, CHUNK);
 		if (n < 0 && errno == EINTR)

@@ -48,6 +48,8 @@ DEFINE_CLEANUP(channel, channel_deinit)
 void channel_signal(struct channel *c, int signal);
 /* Whether there is something to write: poll for POLLOUT. */
 bool channel_wants_write(const struct channel *c);
+/* Whether nothing is read for now, since who watches the job does not keep up. */
+bool channel_blocked(const struct channel *c);
 /* Send what goes in without blocking. Returns 0, or a negative errno (a file of the job's, say). */
 int channel_write(struct channel *c, struct err *err);
 /*

@@ -12,6 +12,7 @@
 
 struct image;
 struct kernel;
+struct terminal;
 
 struct job_file {
 	const char *path; /* on the host */
@@ -52,9 +53,12 @@ struct job {
 	int64_t boot_timeout_ms;     /* start to HELLO; 0: default for the accelerator */
 	int64_t no_progress_ms;	     /* nothing on channel and console; 0: default */
 	uint64_t stream_limit_bytes; /* each of stdout, stderr, strace, console; 0: default */
-	/* Called from the running thread with "booting", "running", …; may be NULL. */
+	/* Called from the running thread with "booting", "running", and with a terminal "started"
+	   (before it becomes raw) and "silent" (no sign of life; it goes on); may be NULL. */
 	void (*phase)(void *data, const char *what);
 	void *data;
+	struct terminal *terminal; /* what the payload reads and writes; NULL: nothing, and files.
+				      With one timeout_ms 0 is no limit */
 	const struct job_debug *debug; /* NULL: who wants to may attach, nobody waits for it */
 	const volatile int *cancel; /* non-zero: end at once with END_GONE, detail "interrupted" */
 };

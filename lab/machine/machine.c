@@ -19,6 +19,7 @@
 #include "lab/machine/control.h"
 #include "lab/machine/evidence.h"
 #include "lab/machine/registry.h"
+#include "lab/machine/terminal.h"
 
 enum {
 	BOOT_TCG_MS = 60000,
@@ -54,7 +55,7 @@ struct session {
 	int64_t panic, hung_up, space;
 	int64_t boot_ms; /* it may take that long to its first word */
 	uint64_t frames, taken, progress;
-	bool over;
+	bool over, begun, silent; /* begun: the terminal; silent: told so */
 };
 
 static void phase(const struct session *s, const char *what)
@@ -209,9 +210,11 @@ static void pass_over(struct session *s, int64_t ms)
 
 static void wait_for_something(struct session *s)
 {
-	struct pollfd fds[] = {
+	struct terminal *t = s->begun ? s->job->terminal : NULL;
+	struct pollfd fds[3 + TERMINAL_FDS] = {
 		{.fd = virt_machine_event_fd(s->m), .events = POLLIN},
-		{.fd = s->channel.ended ? -1 : s->channel.fd, .events = POLLIN},
+		{.fd = s->channel.ended || channel_blocked(&s->channel) ? -1 : s->channel.fd,
+		 .events = POLLIN},
 		{.fd = s->control.fd, .events = POLLIN},
 		{.fd = attach_event_fd(&s->attach), .events = POLLIN},
 	};
@@ -220,12 +223,36 @@ static void wait_for_something(struct session *s)
 
 	if (channel_wants_write(&s->channel))
 		fds[1].events |= POLLOUT;
-	poll(fds, array_len(fds), s->channel.fd < 0 ? CONNECT_MS : POLL_MS);
+	if (t)
+		terminal_poll(t, fds + 3);
+	poll(fds, t ? array_len(fds) : 3, s->channel.fd < 0 ? CONNECT_MS : POLL_MS);
+	if (t)
+		terminal_serve(t, fds + 3);
 	if (fds[0].revents)
 		eventfd_read(fds[0].fd, &ignored);
 	s->now = io_now_ms();
 	if (attach_stands(&s->attach))
 		pass_over(s, s->now - before);
+}
+
+/* Who sits before it, if anybody does. */
+static void serve_terminal(struct session *s)
+{
+	struct terminal *t = s->job->terminal;
+
+	if (!t)
+		return;
+	if (!s->begun && s->channel.state == CHANNEL_RUNNING) {
+		s->begun = true;
+		phase(s, "started");
+		terminal_begin(t);
+	}
+	if (channel_blocked(&s->channel))
+		s->life = s->now;
+	if (t->ended)
+		end(s, END_GONE, xstrdup("ended at its terminal"));
+	else if (t->deaf)
+		end(s, END_GONE, xstrdup("nobody reads what it says"));
 }
 
 /* --- how it ends --- */
@@ -281,8 +308,11 @@ static void check_panic(struct session *s)
 static bool past_limit(const struct session *s)
 {
 	int64_t timeout = s->job->timeout_ms ? s->job->timeout_ms : PAYLOAD_MS;
+	bool unlimited = s->job->terminal && !s->job->timeout_ms;
 	int64_t late = s->now - ((s->sent < 0 ? s->greeted : s->sent) + timeout + GRACE_MS);
 
+	if (unlimited)
+		return false;
 	return late > FLOW_MS || (late > 0 && s->now - s->flow > FLOWING_MS);
 }
 
@@ -299,6 +329,14 @@ static char *no_boot(const struct session *s, char *what)
 			      text, s->job->kernel->release ? s->job->kernel->release : "RELEASE"));
 }
 
+/* A person may want to see what hangs, or look at it in gdb. */
+static void tell_silence(struct session *s)
+{
+	if (!s->silent)
+		phase(s, "silent");
+	s->silent = true;
+}
+
 static void check_time(struct session *s)
 {
 	int64_t no_progress = s->job->no_progress_ms ? s->job->no_progress_ms : NO_PROGRESS_MS;
@@ -311,11 +349,15 @@ static void check_time(struct session *s)
 						  s->boot_ms / 1000)));
 		return;
 	}
-	if (s->now - s->life > no_progress)
+	if (s->now - s->life <= no_progress)
+		s->silent = false;
+	else if (s->job->terminal && s->job->terminal->tty)
+		tell_silence(s);
+	else
 		end(s, END_HUNG,
 		    with_console(s, str_printf("no sign of life for %" PRId64 " s",
 					       no_progress / 1000)));
-	else if (past_limit(s))
+	if (past_limit(s))
 		end(s, END_HUNG,
 		    with_console(s, str_printf("the agent did not end the payload within its "
 					       "%" PRId64 " ms and %d s of grace",
@@ -425,6 +467,7 @@ static int run_loop(struct session *s, struct err *err)
 		}
 		control_serve(&s->control, answer, s);
 		r = serve_channel(s, err);
+		serve_terminal(s);
 		if (r == 0)
 			r = serve_console(s, err);
 		if (r == 0)

@@ -24,7 +24,10 @@ void job_init(struct job *job)
 	static const enum proto_type types[JOB_STREAMS] = {PROTO_STDOUT, PROTO_STDERR,
 							   PROTO_STRACE};
 
-	*job = (struct job){.cwd_fd = -1, .pid = -1, .limit_bytes = LIMIT_BYTES};
+	*job = (struct job){.cwd_fd = -1,
+			    .pid = -1,
+			    .limit_bytes = LIMIT_BYTES,
+			    .input = {.fd = -1, .slave = -1}};
 	for (int i = 0; i < JOB_STREAMS; i++)
 		job->streams[i] = (struct job_stream){.fd = -1, .type = types[i]};
 }
@@ -38,6 +41,7 @@ static void job_deinit(struct job *job)
 	free(job->cwd);
 	free(job->seed);
 	cleanup_close(&job->cwd_fd);
+	input_close(&job->input);
 	for (int i = 0; i < JOB_STREAMS; i++)
 		cleanup_close(&job->streams[i].fd);
 	job_init(job);
@@ -49,6 +53,15 @@ static int parse_number(const char *key, const char *value, uint64_t max, uint64
 	if (str_to_u64(value, 0, max, ret) < 0)
 		return err_set(err, EPROTO, "job: %s is not a number", key);
 	return 0;
+}
+
+static int parse_bool(const char *key, const char *value, bool *ret, struct err *err)
+{
+	uint64_t n = 0;
+	int r = parse_number(key, value, 1, &n, err);
+
+	*ret = n;
+	return r;
 }
 
 static int parse_word(struct job *job, const char *key, const char *value, struct err *err)
@@ -69,11 +82,17 @@ static int parse_word(struct job *job, const char *key, const char *value, struc
 		free(job->seed);
 		job->seed = xstrdup(value);
 	} else if (str_eq(key, "trace")) {
-		r = parse_number(key, value, 1, &n, err);
-		job->trace = n;
+		r = parse_bool(key, value, &job->trace, err);
 	} else if (str_eq(key, "hold")) {
-		r = parse_number(key, value, 1, &n, err);
-		job->hold = n;
+		r = parse_bool(key, value, &job->hold, err);
+	} else if (str_eq(key, "tty")) {
+		r = parse_bool(key, value, &job->tty, err);
+	} else if (str_eq(key, "stdin")) {
+		r = parse_bool(key, value, &job->has_stdin, err);
+	} else if (str_eq(key, "rows")) {
+		r = parse_number(key, value, UINT16_MAX, &job->rows, err);
+	} else if (str_eq(key, "columns")) {
+		r = parse_number(key, value, UINT16_MAX, &job->columns, err);
 	} else if (str_eq(key, "timeout_ms")) {
 		r = parse_number(key, value, INT32_MAX, &n, err);
 		job->timeout_ms = n;

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "vm/agent/channel.h"
+#include "vm/agent/input.h"
 
 enum job_state {
 	JOB_NONE,
@@ -28,7 +29,8 @@ struct job {
 	struct strv argv, env, artefacts, notes;
 	char *cwd, *seed;
 	int cwd_fd;
-	bool trace, hold, timed_out, killed_all;
+	bool trace, hold, tty, has_stdin, timed_out, killed_all;
+	uint64_t rows, columns; /* of its terminal */
 	uint64_t limit_bytes;
 	int64_t timeout_ms, realtime_ms;
 	int64_t started_ms, ended_ms, kill_ms; /* kill_ms: when to be harder on what is left */
@@ -37,6 +39,7 @@ struct job {
 	int status;
 	struct rusage usage;
 	struct job_stream streams[JOB_STREAMS];
+	struct input input;
 };
 
 void job_init(struct job *job);

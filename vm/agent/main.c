@@ -122,6 +122,11 @@ static int obey(struct agent *a, enum proto_type type, const uint8_t *body, size
 		return r < 0 ? r : job_start(&a->job, &a->channel, body, len, err);
 	case PROTO_SIGNAL:
 		return job_signal(&a->job, body, len, err);
+	case PROTO_STDIN: /* on its way when the job ended: for nobody */
+		input_add(&a->job.input, body, len);
+		return 0;
+	case PROTO_WINSIZE:
+		return input_resize(&a->job.input, body, len, err);
 	case PROTO_POWEROFF:
 		power_off();
 	default:
@@ -166,17 +171,20 @@ static void forward_log(struct agent *a)
 		channel_send(&a->channel, PROTO_KMSG, log.data, log.len);
 }
 
-enum { FD_CHANNEL, FD_SIGCHLD, FD_KMSG, FD_STREAMS, FD_COUNT = FD_STREAMS + JOB_STREAMS };
+enum { FD_CHANNEL, FD_SIGCHLD, FD_KMSG, FD_INPUT, FD_STREAMS, FD_COUNT = FD_STREAMS + JOB_STREAMS };
 
 static void serve(struct agent *a)
 {
 	struct signalfd_siginfo si;
 	struct pollfd fds[FD_COUNT];
 	struct channel *c = &a->channel;
+	struct input *in = &a->job.input;
 
 	channel_flush(c);
 	fds[FD_CHANNEL] = (struct pollfd){.fd = c->serial ? -1 : c->fd,
-					  .events = POLLIN | (channel_waiting(c) ? POLLOUT : 0)};
+					  .events = (input_waiting(in) < INPUT_HIGH ? POLLIN : 0) |
+						    (channel_waiting(c) ? POLLOUT : 0)};
+	fds[FD_INPUT] = (struct pollfd){.fd = input_waiting(in) ? in->fd : -1, .events = POLLOUT};
 	fds[FD_SIGCHLD] = (struct pollfd){.fd = a->sigchld, .events = POLLIN};
 	fds[FD_KMSG] = (struct pollfd){.fd = channel_waiting(c) < CHANNEL_OUT_HIGH ? a->kmsg : -1,
 				       .events = POLLIN};
@@ -188,6 +196,8 @@ static void serve(struct agent *a)
 	if (fds[FD_SIGCHLD].revents)
 		while (read(a->sigchld, &si, sizeof(si)) > 0)
 			;
+	if (fds[FD_INPUT].revents)
+		input_flush(in);
 	for (int i = 0; i < JOB_STREAMS; i++)
 		if (fds[FD_STREAMS + i].revents)
 			job_read(&a->job, c, i);

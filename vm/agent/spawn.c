@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
@@ -108,13 +109,15 @@ static void reset_process(void)
 	}
 }
 
-static void run_child(const struct job *job, char *const *argv, int out, int err_fd)
+static void run_child(const struct job *job, char *const *argv, int in, int out, int err_fd)
 {
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC), code;
+	int code;
 
 	setsid();
+	if (job->tty)
+		ioctl(in, TIOCSCTTY, 0);
 	reset_process();
-	dup2(null, 0);
+	dup2(in, 0);
 	dup2(out, 1);
 	dup2(err_fd, 2);
 	environ = job->env.items;
@@ -134,9 +137,41 @@ static void run_child(const struct job *job, char *const *argv, int out, int err
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
+static int open_terminal(struct job *job, int *in, int *out, int *err_fd, struct err *err)
+{
+	struct input *input = &job->input;
+	int r = input_open_terminal(input, job->rows, job->columns, err);
+
+	if (r < 0)
+		return r;
+	job->streams[0].fd = fcntl(input->fd, F_DUPFD_CLOEXEC, 0);
+	*in = fcntl(input->slave, F_DUPFD_CLOEXEC, 0);
+	*out = fcntl(input->slave, F_DUPFD_CLOEXEC, 0);
+	*err_fd = fcntl(input->slave, F_DUPFD_CLOEXEC, 0);
+	return *err_fd < 0 ? err_errno(err, "open a terminal") : 0;
+}
+
+/* What the payload gets as 0, 1 and 2. */
+static int open_standard(struct job *job, int *in, int *out, int *err_fd, struct err *err)
+{
+	int r;
+
+	if (job->tty)
+		return open_terminal(job, in, out, err_fd, err);
+	if (job->has_stdin) {
+		r = input_open_pipe(&job->input, in, err);
+	} else {
+		*in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		r = *in < 0 ? err_errno(err, "open /dev/null") : 0;
+	}
+	if (r == 0)
+		r = open_pipe(&job->streams[0].fd, out, err);
+	return r < 0 ? r : open_pipe(&job->streams[1].fd, err_fd, err);
+}
+
 int spawn_payload(struct job *job, struct err *err)
 {
-	auto_close int out = -1, err_fd = -1;
+	auto_close int in = -1, out = -1, err_fd = -1;
 	auto_cleanup(strv) argv = {0};
 
 	for (size_t i = 0; i < array_len(default_env); i++)
@@ -146,15 +181,14 @@ int spawn_payload(struct job *job, struct err *err)
 		strv_add(&argv, strace_argv[i]);
 	for (size_t i = 0; i < job->argv.n; i++)
 		strv_add(&argv, job->argv.items[i]);
-	if (open_pipe(&job->streams[0].fd, &out, err) < 0 ||
-	    open_pipe(&job->streams[1].fd, &err_fd, err) < 0 ||
+	if (open_standard(job, &in, &out, &err_fd, err) < 0 ||
 	    (job->trace && open_fifo(&job->streams[2].fd, err) < 0))
 		return -err->code;
 	job->pid = fork();
 	if (job->pid < 0)
 		return err_errno(err, "fork");
 	if (job->pid == 0)
-		run_child(job, argv.items, out, err_fd);
+		run_child(job, argv.items, in, out, err_fd);
 	return 0;
 }
 
