@@ -10,15 +10,13 @@
 #include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/un.h>
-#include <time.h>
 
 #include "jail/base/io.h"
 #include "lab/machine/attach.h"
 #include "lab/machine/channel.h"
 #include "lab/machine/console-file.h"
-#include "lab/machine/control.h"
 #include "lab/machine/evidence.h"
-#include "lab/machine/registry.h"
+#include "lab/machine/presence.h"
 #include "lab/machine/terminal.h"
 
 enum {
@@ -36,6 +34,7 @@ enum {
 	POLL_MS = 50,
 	CONNECT_MS = 5, /* until QEMU listens */
 	SPACE_MS = 1000,
+	BASE_FDS = 4,	    /* of what a session waits for, without a terminal */
 	CONSOLE_FLOODS = 8, /* limits' worth of console where the file cannot be bounded */
 };
 
@@ -47,7 +46,7 @@ struct session {
 	struct evidence evidence;
 	struct console_file console;
 	struct channel channel; /* fd -1: not connected yet */
-	struct control control;
+	struct presence presence;
 	struct attach attach;
 	char *socket, *tty;		       /* tty: the console's, under a daemon; or NULL */
 	int64_t now, start, up, greeted, sent; /* -1: not yet */
@@ -211,11 +210,11 @@ static void pass_over(struct session *s, int64_t ms)
 static void wait_for_something(struct session *s)
 {
 	struct terminal *t = s->begun ? s->job->terminal : NULL;
-	struct pollfd fds[3 + TERMINAL_FDS] = {
+	struct pollfd fds[BASE_FDS + TERMINAL_FDS] = {
 		{.fd = virt_machine_event_fd(s->m), .events = POLLIN},
 		{.fd = s->channel.ended || channel_blocked(&s->channel) ? -1 : s->channel.fd,
 		 .events = POLLIN},
-		{.fd = s->control.fd, .events = POLLIN},
+		{.fd = s->presence.control.fd, .events = POLLIN},
 		{.fd = attach_event_fd(&s->attach), .events = POLLIN},
 	};
 	eventfd_t ignored;
@@ -224,10 +223,10 @@ static void wait_for_something(struct session *s)
 	if (channel_wants_write(&s->channel))
 		fds[1].events |= POLLOUT;
 	if (t)
-		terminal_poll(t, fds + 3);
-	poll(fds, t ? array_len(fds) : 3, s->channel.fd < 0 ? CONNECT_MS : POLL_MS);
+		terminal_poll(t, fds + BASE_FDS);
+	poll(fds, t ? array_len(fds) : BASE_FDS, s->channel.fd < 0 ? CONNECT_MS : POLL_MS);
 	if (t)
-		terminal_serve(t, fds + 3);
+		terminal_serve(t, fds + BASE_FDS);
 	if (fds[0].revents)
 		eventfd_read(fds[0].fd, &ignored);
 	s->now = io_now_ms();
@@ -393,52 +392,6 @@ static void check_gone(struct session *s)
 		end(s, END_GONE, qemu_ended(s, what));
 }
 
-/* --- what other labs see of it, and ask --- */
-
-static const char *short_name(const struct session *s)
-{
-	return str_starts(s->job->name, "lab-") ? s->job->name + 4 : s->job->name;
-}
-
-/* A machine that cannot be entered runs all the same: nobody finds it, that is all. */
-static void enter(struct session *s)
-{
-	const struct kernel *k = s->job->kernel;
-	auto_free char *file = k->path ? realpath(k->path, NULL) : NULL;
-	auto_free char *control = str_printf("%s/%s.ctl", s->run_dir, s->job->name);
-	struct vm vm = {
-		.name = (char *)short_name(s),
-		.kernel = file ? file : k->name,
-		.release = k->release,
-		.arch = k->arch,
-		.what = (char *)(s->job->what ? s->job->what : "?"),
-		.dir = (char *)s->dir,
-		.gdb = (char *)attach_place(&s->attach),
-		.control = control,
-		.lab = getpid(),
-		.qemu = virt_machine_pid(s->m),
-		.started = time(NULL),
-		.nokaslr = s->job->debug && s->job->debug->nokaslr,
-	};
-
-	if (control_open(&s->control, control, NULL) == 0)
-		vm_enter(s->run_dir, &vm, NULL);
-}
-
-static json_t *answer(void *data, const char *op, const json_t *request)
-{
-	struct session *s = data;
-
-	(void)request;
-	if (str_eq(op, "state"))
-		return json_pack("{s:s}", "state",
-				 virt_machine_state(s->m) == VIRT_PAUSED ? "stopped" : "running");
-	if (!str_eq(op, "stop"))
-		return NULL;
-	end(s, END_GONE, xstrdup("stopped by 'lab vm stop'"));
-	return json_object();
-}
-
 /* What debuggers do and want. */
 static int serve_debugger(struct session *s, struct err *err)
 {
@@ -465,7 +418,8 @@ static int run_loop(struct session *s, struct err *err)
 			end(s, END_GONE, xstrdup("interrupted"));
 			break;
 		}
-		control_serve(&s->control, answer, s);
+		if (presence_serve(&s->presence))
+			end(s, END_GONE, xstrdup("stopped by 'lab vm stop'"));
 		r = serve_channel(s, err);
 		serve_terminal(s);
 		if (r == 0)
@@ -551,7 +505,7 @@ static int run_session(struct session *s, struct virt *v, struct err *err)
 	if (r == 0)
 		r = attach_machine(&s->attach, s->m, err);
 	if (r == 0)
-		enter(s);
+		presence_open(&s->presence, s->job, s->dir, s->run_dir, s->m, &s->attach);
 	return r < 0 ? r : run_loop(s, err);
 }
 
@@ -563,7 +517,6 @@ static int finish(struct session *s, int r, struct err *err)
 	virt_machine_kill(s->m);
 	attach_close(&s->attach);
 	virt_machine_destroy(s->m);
-	vm_leave(s->run_dir, short_name(s));
 	if (s->console.fd >= 0 && s->start >= 0) {
 		int last = (int)console_file_poll(&s->console, NULL);
 		int cut = console_file_finish(&s->console, &s->o->console, r < 0 ? NULL : err);
@@ -576,7 +529,7 @@ static int finish(struct session *s, int r, struct err *err)
 			      s->o->console.kept, s->o->console.seen);
 	if (s->start >= 0)
 		s->o->total_ms = io_now_ms() - s->start;
-	control_close(&s->control); /* who asked for the end sees that it has come */
+	presence_close(&s->presence);
 	channel_deinit(&s->channel);
 	console_file_close(&s->console);
 	evidence_close(&s->evidence);
@@ -602,7 +555,7 @@ int machine_run(struct virt *v, const struct job *job, const char *dir, struct o
 					   : str_printf("%s/%s.tty", virt_run_dir(v), job->name),
 		.console = {.fd = -1, .socket = -1},
 		.channel = {.fd = -1, .file = -1},
-		.control = {.fd = -1},
+		.presence = {.control = {.fd = -1}},
 		.evidence = {.dirfd = -1, .file = -1},
 		.boot_ms = boot_limit(job),
 		.start = -1,
