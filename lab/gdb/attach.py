@@ -9,13 +9,13 @@ import time
 import gdb
 
 from lab import breaks, elf, modules
-from lab.memory import Trouble, address, convenience, hidden, kernel_view, printable, read
+from lab.memory import (Trouble, address, convenience, hidden, kernel_view, printable, read)
 
 POLL_S = 0.005
 
 
 def _batch():
-    """Whether this gdb ends by itself; it goes on after a failed command, which nobody sees then."""
+    """Whether this gdb ends by itself: after a failed command it would go on unseen."""
     try:
         with open("/proc/self/cmdline", "rb") as f:
             words = f.read().split(b"\0")
@@ -27,28 +27,29 @@ def _batch():
 def wait_for(where):
     """Until somebody listens at where. Raises Trouble when nobody will any more."""
     path = where[5:] if where.startswith("unix:") else where
+    host, _, port = path.rpartition(":")
+    if path == where and port.isdigit() and "/" not in path:
+        path = ""
     parent = os.getppid()
     while os.getppid() == parent:
-        if path.startswith("/"):
+        if path:
             try:
                 if stat.S_ISSOCK(os.stat(path).st_mode):
                     return path
             except OSError:
-                if not os.path.isdir(os.path.dirname(path)):
+                if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
                     break
-        else:
-            host, _, port = path.rpartition(":")
-            if not port.isdigit():
-                raise Trouble("lab-attach: '%s' is not /SOCKET or HOST:PORT" % where)
-            if _listens(host.strip("[]") or "localhost", int(port)):
-                return path
+        elif _listens(host.strip("[]") or "localhost", int(port)):
+            return where
         time.sleep(POLL_S)
     raise Trouble("the machine has ended before a debugger could attach")
 
 
 def _listens(host, port):
-    """A look at the kernel's table where it can be: a connection would be a client."""
-    with socket.socket() as probe:
+    """Whether the port is taken; a connection, to ask, would be a client."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError:
@@ -77,8 +78,8 @@ def agree():
             if theirs == ours.build_id:
                 return True, ""
             if theirs:
-                return False, "the symbols are of another kernel: build id %s, the guest's is %s" % (
-                    ours.build_id, theirs)
+                return False, ("the symbols are of another kernel: build id %s, the guest's is %s"
+                               % (ours.build_id, theirs))
             return False, "the kernel is not where the symbols say"
         banner = address("linux_banner")
         if banner is not None:

@@ -50,7 +50,7 @@ Usage: lab-core FILE"""
             elf.link_base(argv[0])
         except (OSError, ValueError) as why:
             raise Trouble("lab-core: %s" % why) from None
-        gdb.execute("target core '%s'" % argv[0], to_string=True)
+        gdb.execute("target core %s" % argv[0], to_string=True)
         slide = slide_of(argv[0])
         if slide:
             attach.move(slide)

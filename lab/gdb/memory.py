@@ -79,6 +79,13 @@ def hidden():
     return ""
 
 
+def _set_cr3(value):
+    """gdb takes no integer for a register that has fields."""
+    kind = gdb.parse_and_eval("$cr3").type
+    gdb.set_convenience_variable("lab_cr3", gdb.Value(struct.pack("<Q", value), kind))
+    gdb.execute("set $cr3 = $lab_cr3", to_string=True)
+
+
 @contextlib.contextmanager
 def kernel_view():
     """Within this the kernel is mapped, also when an amd64 guest stands in user space.
@@ -91,7 +98,7 @@ def kernel_view():
         if gdb.selected_thread() is not None and not is_arm64() and in_user_space():
             cr3 = register("cr3")
             if cr3 and cr3 & 0x1000:
-                gdb.execute("set $cr3 = %#x" % (cr3 & ~0x1800), to_string=True)
+                _set_cr3(cr3 & ~0x1800)
                 saved = cr3
     except gdb.error:
         pass
@@ -99,7 +106,7 @@ def kernel_view():
         yield
     finally:
         if saved is not None:
-            gdb.execute("set $cr3 = %#x" % saved, to_string=True)
+            _set_cr3(saved)
 
 
 def convenience(name):
