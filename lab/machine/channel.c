@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "jail/base/io.h"
 #include "lab/machine/terminal.h"
 #include "vm/proto.h"
 
@@ -224,6 +225,25 @@ int channel_write(struct channel *c, struct err *err)
 		}
 		c->sent += n;
 		c->taken += n;
+	}
+	return 0;
+}
+
+int channel_write_job(const struct job *job, uint64_t stream_limit, int fd, struct err *err)
+{
+	struct evidence limits = {.limit = stream_limit};
+	auto_cleanup(channel) c = {.fd = -1, .file = -1, .job = job, .evidence = &limits};
+
+	while (!c.job_sent) {
+		int r;
+
+		buf_reset(&c.out);
+		r = fill(&c, err);
+		if (r < 0)
+			return r;
+		r = io_write_all(fd, c.out.data, c.out.len);
+		if (r < 0)
+			return err_set(err, -r, "write the job: %s", strerror(-r));
 	}
 	return 0;
 }

@@ -46,6 +46,13 @@ DEFINE_CLEANUP(channel, channel_deinit)
 
 /* Have the guest send the running payload a signal: with the next channel_write(). */
 void channel_signal(struct channel *c, int signal);
+
+/*
+ * For a guest without a port: all that it would be sent, into the file fd. Errors as
+ * channel_write(). The channel that reads what such a guest says has job_sent set from its start.
+ */
+int channel_write_job(const struct job *job, uint64_t stream_limit, int fd, struct err *err);
+
 /* Whether there is something to write: poll for POLLOUT. */
 bool channel_wants_write(const struct channel *c);
 /* Whether nothing is read for now, since who watches the job does not keep up. */

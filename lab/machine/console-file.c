@@ -145,6 +145,21 @@ char *console_file_last_line(const struct console_file *c)
 	return take_ptr(line.data);
 }
 
+char *console_file_panic_line(const struct console_file *c)
+{
+	static const char mark[] = "Kernel panic - not syncing";
+	const struct buf *tail = &c->tail;
+	const char *at = tail->len ? memmem(tail->data, tail->len, mark, sizeof(mark) - 1) : NULL;
+	auto_cleanup(buf) line = {0};
+	const char *stop;
+
+	if (!at)
+		return xstrdup("the guest's kernel panicked");
+	stop = memchr(at, '\n', tail->data + tail->len - at);
+	str_printable(&line, at, (stop ? stop : tail->data + tail->len) - at, 200, false);
+	return take_ptr(line.data);
+}
+
 int console_file_finish(struct console_file *c, struct stream *ret, struct err *err)
 {
 	auto_free char *said = NULL;

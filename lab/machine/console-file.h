@@ -33,6 +33,8 @@ int console_file_connect(struct console_file *c, const char *path, struct err *e
 ssize_t console_file_poll(struct console_file *c, struct err *err);
 /* The last line that is not blank, printable, allocated; NULL: the console is empty. */
 char *console_file_last_line(const struct console_file *c);
+/* The line of a panic, printable, allocated. */
+char *console_file_panic_line(const struct console_file *c);
 /* QEMU is gone: cut the file to its limit, say so in it, and fill *ret. */
 int console_file_finish(struct console_file *c, struct stream *ret, struct err *err);
 void console_file_close(struct console_file *c);

@@ -269,21 +269,6 @@ static void check_job(struct session *s)
 		end(s, END_EXITED, NULL);
 }
 
-static char *panic_line(const struct session *s)
-{
-	static const char mark[] = "Kernel panic - not syncing";
-	const struct buf *tail = &s->console.tail;
-	const char *at = tail->len ? memmem(tail->data, tail->len, mark, sizeof(mark) - 1) : NULL;
-	auto_cleanup(buf) line = {0};
-	const char *stop;
-
-	if (!at)
-		return xstrdup("the guest's kernel panicked");
-	stop = memchr(at, '\n', tail->data + tail->len - at);
-	str_printable(&line, at, (stop ? stop : tail->data + tail->len) - at, 200, false);
-	return take_ptr(line.data);
-}
-
 /*
  * A panicked guest says nothing more on the channel. pvpanic stops the machine, after the report;
  * without it the console's text tells, and the report gets time to come to its end.
@@ -300,7 +285,7 @@ static void check_panic(struct session *s)
 	since = s->life > s->panic ? s->life : s->panic;
 	quiet = s->now - since;
 	if (quiet >= PANIC_MS || ((stopped || s->console.panic_over) && quiet >= PANIC_QUIET_MS))
-		end(s, END_PANIC, panic_line(s));
+		end(s, END_PANIC, console_file_panic_line(&s->console));
 }
 
 /* Whether the job's own time and all graces are over. */
@@ -382,7 +367,7 @@ static void check_gone(struct session *s)
 	if (s->channel.fd >= 0 && !s->channel.ended && s->now - s->life < HANG_UP_MS)
 		return;
 	if (s->console.panic)
-		end(s, END_PANIC, panic_line(s));
+		end(s, END_PANIC, console_file_panic_line(&s->console));
 	else if (off && !virt_machine_died(s->m) && s->greeted < 0)
 		end(s, END_NO_BOOT,
 		    no_boot(s, xstrdup("the guest powered off before its agent spoke")));

@@ -9,6 +9,7 @@
 #include "jail/base/io.h"
 #include "lab/cache.h"
 #include "lab/machine/machine.h"
+#include "lab/replay/record.h"
 #include "lab/run/run-folder.h"
 
 enum {
@@ -262,6 +263,8 @@ static int boot_and_run(struct worker *w, const char *dir, const struct image *i
 		strv_take(&paths, path_join(folder, s->files.items[i]));
 		files[i] = (struct job_file){.path = paths.items[i], .name = s->files.items[i]};
 	}
+	if (w->run->options->record)
+		return record_run(&job, virt_run_dir(w->run->virt), dir, outcome, err);
 	return machine_run(w->run->virt, &job, dir, outcome, err);
 }
 

@@ -19,6 +19,7 @@ struct run_options {
 	int64_t boot_timeout_ms; /* start of a machine to its agent's first word; 0: default */
 	enum accel_want accel;
 	bool offline;
+	bool record; /* each machine is recorded (replay/record.h); accel is ACCEL_TCG */
 	const struct job_debug *debug; /* of the plan's cell, which is the only one; or NULL */
 };
 
