@@ -5,6 +5,7 @@
 
 #include "jail/base/io.h"
 #include "lab/cache.h"
+#include "lab/debug/btf.h"
 #include "lab/debug/frames.h"
 #include "lab/debug/kallsyms.h"
 #include "lab/kernel/elf-write.h"
@@ -12,17 +13,43 @@
 #include "lab/kernel/kernel-image.h"
 
 enum {
+	TYPE_PARTS = 4,
 	PARTS_MAX = 96, /* a kernel has 46 sections */
-	MADE_AS = 1,	/* to be raised when what is made of an image changes */
+	MADE_AS = 2,	/* to be raised when what is made of an image changes */
 };
+
+/* DWARF of the kernel's BTF: parts for it. Names alone are worth having without. */
+static size_t add_types(enum arch arch, const uint8_t *image, size_t len, const struct ksyms *syms,
+			struct elf_part *parts, struct dwarf_sections *types)
+{
+	const struct {
+		const char *name;
+		const struct buf *data;
+	} sections[TYPE_PARTS] = {{".debug_info", &types->info},
+				  {".debug_abbrev", &types->abbrev},
+				  {".debug_str", &types->str},
+				  {".debug_loc", &types->loc}};
+	const uint8_t *btf;
+	size_t btf_len;
+
+	if (btf_find(image, len, &btf, &btf_len, NULL) < 0 ||
+	    btf_to_dwarf(btf, btf_len, arch, syms, types, NULL) < 0)
+		return 0;
+	for (size_t i = 0; i < TYPE_PARTS; i++)
+		parts[i] = (struct elf_part){.name = sections[i].name,
+					     .data = sections[i].data->data,
+					     .size = sections[i].data->len};
+	return TYPE_PARTS;
+}
 
 static int make(const struct kernel *k, const char *path, struct err *err)
 {
 	auto_cleanup(buf) image = {0}, elf = {0}, frames = {0};
 	auto_cleanup(ksyms) syms = {0};
+	auto_cleanup(dwarf_sections) types = {0};
 	/* not the kernel's own: gdb's index cache goes by it, and has vmlinux under that */
 	auto_free char *id = str_printf("%02x%s", MADE_AS, k->sha256);
-	struct elf_part parts[PARTS_MAX + 4];
+	struct elf_part parts[PARTS_MAX + 1 + TYPE_PARTS];
 	const uint8_t *bytes;
 	size_t n = 0;
 	int r;
@@ -40,6 +67,7 @@ static int make(const struct kernel *k, const char *path, struct err *err)
 	if (frames.len)
 		parts[n++] = (struct elf_part){
 			.name = ".debug_frame", .data = frames.data, .size = frames.len};
+	n += add_types(k->arch, bytes, image.len, &syms, parts + n, &types);
 	elf_write(k->arch, syms.text, parts, n, &syms, id, &elf);
 	return io_write_atomic(AT_FDCWD, path, elf.data, elf.len, 0644, err);
 }
