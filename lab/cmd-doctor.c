@@ -9,6 +9,7 @@
 #include "jail/base/proc.h"
 #include "lab/cache.h"
 #include "lab/cmd.h"
+#include "lab/debug/gdb.h"
 #include "lab/kbuild/toolchain.h"
 #include "lab/machine/accel.h"
 #include "lab/machine/qemu.h"
@@ -204,6 +205,27 @@ static void check_build_space(struct report *r)
 		add(r, OK, "room for builds", text, NULL);
 }
 
+/* Debugging is a choice too: nothing here fails. */
+static void check_gdb(struct report *r, enum arch arch)
+{
+	auto_free char *name = str_printf("gdb %s", arch_name(arch)), *path;
+	struct err err = {0};
+
+	path = gdb_find(arch, &(struct gdb_how){0}, &err);
+	if (path)
+		add(r, OK, name, path, NULL);
+	else
+		add(r, WARN, name, "guests cannot be debugged", err.msg);
+}
+
+static void check_pwndbg(struct report *r)
+{
+	struct err err = {0};
+	auto_free char *path = gdb_find(arch_native(), &(struct gdb_how){.pwndbg = true}, &err);
+
+	add(r, OK, "pwndbg", path ? "for lab debug --pwndbg" : "none, and nothing needs it", NULL);
+}
+
 static void check_memory(struct report *r)
 {
 	enum { NEED_MIB = 400, WISH_MIB = 1024 };
@@ -306,6 +328,9 @@ int cmd_doctor(int argc, char **argv)
 		check_builds(&r, arch);
 	check_build_tools(&r);
 	check_build_space(&r);
+	for (int arch = 0; arch < ARCH_COUNT; arch++)
+		check_gdb(&r, arch);
+	check_pwndbg(&r);
 	check_memory(&r);
 	check_user_namespaces(&r);
 	check_terminal(&r);
