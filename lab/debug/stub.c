@@ -18,7 +18,7 @@ enum {
 	ANNEXES_MAX = 32,
 	OUTPUT_MAX = 4 << 20, /* of the monitor */
 	RETRY_NS = 5000000,
-	STEPS_MAX = 1000, /* of the trampoline into an arm64 kernel: some 50 */
+	STEPS_MAX = 200, /* of the trampoline into an arm64 kernel: some 20 */
 };
 
 /* --- packets --- */
@@ -158,7 +158,8 @@ int stub_connect(struct stub *s, const char *path, struct err *err)
 		nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL);
 	}
 	s->fd = take_fd(fd);
-	/* It answers once the guest stands still, having said so if the guest ran: skip to "QC…". */
+	/* It answers once the guest stands still, having said so if the guest ran: skip to "QC…".
+	 */
 	r = request(s, "?", &reply, deadline, err);
 	if (r == 0)
 		r = request(s, "qC", &reply, deadline, err);
@@ -429,49 +430,68 @@ static int entry_breaks(struct stub *s, char command, uint64_t vbar, struct err 
 	return r;
 }
 
-/*
- * With page tables of its own for programs (CONFIG_UNMAP_KERNEL_AT_EL0, which KASLR turns on) an
- * arm64 kernel has VBAR at a trampoline while one runs, and nothing else of itself mapped. Go on to
- * the program's next exception, a timer's at the latest, and through the trampoline.
- */
-static int into_kernel(struct stub *s, uint64_t number, uint64_t vbar, struct err *err)
+struct arm64_state {
+	uint64_t vbar, cpsr, pc;
+};
+
+static int read_state(struct stub *s, const struct arm64_state *numbers, struct arm64_state *ret,
+		      struct err *err)
 {
-	uint64_t now = vbar;
-	struct err ignored = {0};
-	int r = entry_breaks(s, 'Z', vbar, err);
+	int r = read_register(s, numbers->vbar, &ret->vbar, err);
+
+	if (r == 0)
+		r = read_register(s, numbers->cpsr, &ret->cpsr, err);
+	return r < 0 ? r : read_register(s, numbers->pc, &ret->pc, err);
+}
+
+/* Let the program go on until it enters the kernel, a tick of the timer's later at the latest. */
+static int leave_program(struct stub *s, uint64_t vbar, struct err *err)
+{
+	int r = entry_breaks(s, 'Z', vbar, err), e;
 
 	if (r == 0)
 		r = go(s, "c", err);
-	entry_breaks(s, 'z', vbar, &ignored);
-	for (int i = 0; r == 0 && now == vbar && i < STEPS_MAX; i++) {
-		r = go(s, "s", err);
-		if (r == 0)
-			r = read_register(s, number, &now, err);
+	e = entry_breaks(s, 'z', vbar, r < 0 ? NULL : err);
+	return r < 0 ? r : e;
+}
+
+/*
+ * With page tables of its own for programs (CONFIG_UNMAP_KERNEL_AT_EL0, which KASLR turns on) an
+ * arm64 kernel has VBAR at a trampoline while one runs, and nothing else of itself mapped. Go on
+ * until what runs is neither a program nor where VBAR points to.
+ */
+static int into_kernel(struct stub *s, uint64_t *vbar, struct err *err)
+{
+	enum { MODE = 0xf, PAGE = 0x1000 };
+	struct arm64_state numbers, now;
+	int r = register_number(s, "VBAR", &numbers.vbar, err);
+
+	if (r == 0)
+		r = register_number(s, "cpsr", &numbers.cpsr, err);
+	if (r == 0)
+		r = register_number(s, "pc", &numbers.pc, err);
+	for (int i = 0; r == 0 && i < STEPS_MAX; i++) {
+		r = read_state(s, &numbers, &now, err);
+		if (r < 0)
+			break;
+		*vbar = now.vbar;
+		if (!(now.cpsr & MODE))
+			r = leave_program(s, now.vbar, err);
+		else if (now.pc - (now.vbar & -(uint64_t)PAGE) < 2 * PAGE)
+			r = go(s, "s", err);
+		else
+			break;
 	}
 	return r;
 }
 
 static int slide_arm64(struct stub *s, uint64_t anchor, uint64_t *ret, struct err *err)
 {
-	enum { MODE = 0xf };
-	uint64_t number, vbar, cpsr;
-	int r = register_number(s, "VBAR", &number, err);
+	uint64_t vbar = 0;
+	int r = into_kernel(s, &vbar, err);
 
-	if (r == 0)
-		r = read_register(s, number, &vbar, err);
 	if (r < 0)
 		return r;
-	if (!plausible(ARCH_ARM64, vbar, vbar - anchor)) {
-		r = stub_register(s, "cpsr", &cpsr, err);
-		if (r == 0 && (cpsr & MODE))
-			return not_yet(err);
-		if (r == 0)
-			r = into_kernel(s, number, vbar, err);
-		if (r == 0)
-			r = read_register(s, number, &vbar, err);
-		if (r < 0)
-			return r;
-	}
 	if (!plausible(ARCH_ARM64, vbar, vbar - anchor))
 		return not_yet(err);
 	*ret = vbar - anchor;
