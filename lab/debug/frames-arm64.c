@@ -114,7 +114,7 @@ static struct frame_row row_of(const struct state *s, uint64_t address)
  * points to a frame all the same.
  */
 static void add_function(struct frames *f, struct walk *w, const uint8_t *code, size_t n,
-			 uint64_t address)
+			 uint64_t address, bool is_entry)
 {
 	static const struct state frame = {.known = true,
 					   .saved = true,
@@ -143,6 +143,8 @@ static void add_function(struct frames *f, struct walk *w, const uint8_t *code, 
 		if (ended)
 			s = w->meant[i].known ? w->meant[i] : usual.known ? usual : s;
 		row = row_of(&s, address + i * 4);
+		if (is_entry && !saves)
+			row.kind = FRAME_END;
 		frames_add(f, &row);
 		if (to > (int64_t)i && to < (int64_t)n)
 			w->meant[to] = s;
@@ -162,10 +164,11 @@ void frames_of_arm64(struct frames *f, const struct elf_part *parts, size_t n,
 
 	for (size_t i = 0; i < symbols->n; i = next) {
 		uint64_t from = symbols->items[i].address, end;
+		bool is_entry = false;
 		size_t p = 0;
 
-		for (next = i + 1; next < symbols->n && symbols->items[next].address == from;)
-			next++;
+		for (next = i; next < symbols->n && symbols->items[next].address == from; next++)
+			is_entry = is_entry || frames_is_entry(&symbols->items[next]);
 		while (p < n && (!parts[p].is_code || !parts[p].data || from < parts[p].address ||
 				 from - parts[p].address >= parts[p].size))
 			p++;
@@ -177,7 +180,7 @@ void frames_of_arm64(struct frames *f, const struct elf_part *parts, size_t n,
 		if ((end - from) / 4 && (end - from) / 4 <= INSNS_MAX)
 			add_function(f, &w,
 				     (const uint8_t *)parts[p].data + (from - parts[p].address),
-				     (end - from) / 4, from);
+				     (end - from) / 4, from, is_entry);
 	}
 	free(w.meant);
 }

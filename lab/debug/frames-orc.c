@@ -87,11 +87,25 @@ static struct frame_row row_of(const struct entry *e)
 	return row;
 }
 
-void frames_of_orc(struct frames *f, const struct elf_part *ip, const struct elf_part *orc)
+/* Whether at the address is the way in of a system call; *at is the symbol looked at last. */
+static bool is_entry(const struct ksyms *s, uint64_t address, size_t *at)
+{
+	while (*at + 1 < s->n && s->items[*at + 1].address <= address)
+		++*at;
+	/* several may be at one place */
+	for (size_t i = *at + 1; i-- > 0 && s->items[i].address == s->items[*at].address;)
+		if (frames_is_entry(&s->items[i]))
+			return true;
+	return false;
+}
+
+void frames_of_orc(struct frames *f, const struct elf_part *ip, const struct elf_part *orc,
+		   const struct ksyms *symbols)
 {
 	size_t n = ip->size / 4 < orc->size / ENTRY ? ip->size / 4 : orc->size / ENTRY;
 	const uint8_t *ips = ip->data, *entries = orc->data;
 	struct format format = find_format(entries, n);
+	size_t at = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		struct entry e = read_entry(&format, entries + i * ENTRY);
@@ -100,6 +114,9 @@ void frames_of_orc(struct frames *f, const struct elf_part *ip, const struct elf
 
 		memcpy(&from, ips + i * 4, sizeof(from)); /* counted from its own place */
 		row.address = ip->address + i * 4 + from;
+		if ((row.kind == FRAME_REGS || row.kind == FRAME_IRET) &&
+		    is_entry(symbols, row.address, &at))
+			row.kind = FRAME_END;
 		frames_add(f, &row);
 	}
 }

@@ -14,7 +14,6 @@ enum {
 	CFA_def_cfa_expression = 0x0f,
 	CFA_expression = 0x10,
 	CFA_offset_extended_sf = 0x11,
-	CFA_def_cfa_sf = 0x12,
 	CFA_val_expression = 0x16,
 	OP_deref = 0x06,
 	OP_dup = 0x12,
@@ -192,11 +191,6 @@ static void add_advance(struct buf *b, uint64_t by)
 	}
 }
 
-static bool is_interrupted(const struct frame_row *row)
-{
-	return row->kind == FRAME_REGS || row->kind == FRAME_IRET;
-}
-
 /* An entry's length is only known at its end. */
 static size_t open_entry(struct buf *b)
 {
@@ -222,7 +216,7 @@ static void flush(struct frames *f, uint64_t end)
 
 	if (f->n && f->rows[0].kind != FRAME_NONE && end > f->rows[0].address) {
 		at = open_entry(b);
-		buf_add(b, &(uint32_t){is_interrupted(f->rows) ? f->signal : f->plain}, 4);
+		buf_add(b, &(uint32_t){0}, 4); /* the CIE is the section's first */
 		buf_add(b, &f->rows[0].address, 8);
 		buf_add(b, &(uint64_t){end - f->rows[0].address}, 8);
 		for (size_t i = 0; i < f->n; i++) {
@@ -255,15 +249,17 @@ void frames_add(struct frames *f, const struct frame_row *row)
 	}
 	if (last && is_same(last, row))
 		return;
-	/* an entry is of one CIE, and has no holes */
 	if (last && (f->n == ROWS_MAX || row->kind == FRAME_NONE || last->kind == FRAME_NONE ||
-		     is_interrupted(row) != is_interrupted(last) ||
 		     row->address - f->rows[0].address > INT32_MAX))
 		flush(f, row->address);
 	f->rows[f->n++] = *row;
 }
 
-static size_t add_cie(struct frames *f, const char *augmentation)
+/*
+ * One for all. Not marked as a signal's (augmentation "S"): gdb would show "<signal handler
+ * called>" in place of the names of what takes exceptions.
+ */
+static void add_cie(struct frames *f)
 {
 	size_t at = open_entry(f->out);
 	unsigned int first = f->arch == ARCH_AMD64 ? 12 : 19,
@@ -271,7 +267,7 @@ static size_t add_cie(struct frames *f, const char *augmentation)
 
 	buf_add(f->out, &(uint32_t){UINT32_MAX}, 4);
 	add_byte(f->out, 1); /* version */
-	buf_add(f->out, augmentation, strlen(augmentation) + 1);
+	add_byte(f->out, 0); /* no augmentation */
 	add_uleb(f->out, 1);
 	add_sleb(f->out, -WORD);
 	add_byte(f->out, ra_of(f->arch));
@@ -285,7 +281,6 @@ static size_t add_cie(struct frames *f, const char *augmentation)
 		add_uleb(f->out, 3); /* rbx */
 	}
 	close_entry(f->out, at);
-	return at - 4 - f->start;
 }
 
 static const struct elf_part *find_part(const struct elf_part *parts, size_t n, const char *name)
@@ -296,20 +291,26 @@ static const struct elf_part *find_part(const struct elf_part *parts, size_t n, 
 	return NULL;
 }
 
+bool frames_is_entry(const struct ksym *s)
+{
+	return str_starts(s->name, "entry_SYSCALL") || str_starts(s->name, "entry_SYSENTER") ||
+	       str_starts(s->name, "entry_INT80") || str_starts(s->name, "el0") ||
+	       str_eq(s->name, "ret_from_fork");
+}
+
 void frames_of_kernel(enum arch arch, const struct elf_part *parts, size_t n,
 		      const struct ksyms *symbols, struct buf *out)
 {
-	struct frames f = {.out = out, .arch = arch, .start = out->len};
+	struct frames f = {.out = out, .arch = arch};
 	const struct elf_part *ip = find_part(parts, n, ".orc_unwind_ip");
 	const struct elf_part *orc = find_part(parts, n, ".orc_unwind");
 
 	if (arch == ARCH_AMD64 && (!ip || !orc))
 		return; /* built with frame pointers: gdb finds them by itself */
 	f.rows = xcalloc(ROWS_MAX + 1, sizeof(*f.rows));
-	f.plain = add_cie(&f, "");
-	f.signal = add_cie(&f, "S");
+	add_cie(&f);
 	if (arch == ARCH_AMD64)
-		frames_of_orc(&f, ip, orc);
+		frames_of_orc(&f, ip, orc, symbols);
 	else
 		frames_of_arm64(&f, parts, n, symbols);
 	if (f.n)

@@ -12,7 +12,7 @@
 
 #include "lab/kernel/elf-write.h"
 
-/* Append a .debug_frame to out; nothing when there is nothing to make it of. */
+/* Append a .debug_frame to out, which is empty; nothing when there is nothing to make it of. */
 void frames_of_kernel(enum arch arch, const struct elf_part *parts, size_t n,
 		      const struct ksyms *symbols, struct buf *out);
 
@@ -39,8 +39,6 @@ struct frame_row {
 struct frames {
 	struct buf *out;
 	enum arch arch;
-	size_t plain, signal; /* the two CIEs, from the start of the section in out */
-	size_t start;
 	struct frame_row *rows; /* of the entry that is being made */
 	size_t n, cap;
 };
@@ -48,7 +46,11 @@ struct frames {
 /* Rows come in order of addresses; several at one address: the last one counts. */
 void frames_add(struct frames *f, const struct frame_row *row);
 
-void frames_of_orc(struct frames *f, const struct elf_part *ip, const struct elf_part *orc);
+/* Assembly that nothing in the kernel has called: system calls come in, tasks begin. */
+bool frames_is_entry(const struct ksym *s);
+
+void frames_of_orc(struct frames *f, const struct elf_part *ip, const struct elf_part *orc,
+		   const struct ksyms *symbols);
 void frames_of_arm64(struct frames *f, const struct elf_part *parts, size_t n,
 		     const struct ksyms *symbols);
 

@@ -15,7 +15,7 @@
 enum {
 	TYPE_PARTS = 4,
 	PARTS_MAX = 96, /* a kernel has 46 sections */
-	MADE_AS = 2,	/* to be raised when what is made of an image changes */
+	MADE_AS = 3,	/* to be raised when what is made of an image changes */
 };
 
 /* DWARF of the kernel's BTF: parts for it. Names alone are worth having without. */
@@ -47,8 +47,7 @@ static int make(const struct kernel *k, const char *path, struct err *err)
 	auto_cleanup(buf) image = {0}, elf = {0}, frames = {0};
 	auto_cleanup(ksyms) syms = {0};
 	auto_cleanup(dwarf_sections) types = {0};
-	/* not the kernel's own: gdb's index cache goes by it, and has vmlinux under that */
-	auto_free char *id = str_printf("%02x%s", MADE_AS, k->sha256);
+	auto_free char *own = str_printf("%02x%s", MADE_AS, k->sha256), *id = NULL;
 	struct elf_part parts[PARTS_MAX + 1 + TYPE_PARTS];
 	const uint8_t *bytes;
 	size_t n = 0;
@@ -63,12 +62,13 @@ static int make(const struct kernel *k, const char *path, struct err *err)
 		r = elf_parts(bytes, image.len, &syms, parts, PARTS_MAX, &n, err);
 	if (r < 0)
 		return err_wrap(err, "%s", k->image);
+	kernel_image_build_id(&image, k->arch, &id, NULL); /* one without it is fine */
 	frames_of_kernel(k->arch, parts, n, &syms, &frames);
 	if (frames.len)
 		parts[n++] = (struct elf_part){
 			.name = ".debug_frame", .data = frames.data, .size = frames.len};
 	n += add_types(k->arch, bytes, image.len, &syms, parts + n, &types);
-	elf_write(k->arch, syms.text, parts, n, &syms, id, &elf);
+	elf_write(k->arch, syms.text, parts, n, &syms, &(struct elf_ids){own, id}, &elf);
 	return io_write_atomic(AT_FDCWD, path, elf.data, elf.len, 0644, err);
 }
 

@@ -71,15 +71,16 @@ def agree():
     ours = kernel_file()
     if ours is None:
         return False, "no symbols are loaded"
+    our_id = elf.kernel_id(ours.filename) or ours.build_id
     try:
         start, end = address("__start_notes"), address("__stop_notes")
-        if ours.build_id and start and end and start < end:
+        if our_id and start and end and start < end:
             theirs = elf.build_id_in(read(start, min(end - start, 4096)))
-            if theirs == ours.build_id:
+            if theirs == our_id:
                 return True, ""
             if theirs:
                 return False, ("the symbols are of another kernel: build id %s, the guest's is %s"
-                               % (ours.build_id, theirs))
+                               % (our_id, theirs))
             return False, "the kernel is not where the symbols say"
         banner = address("linux_banner")
         if banner is not None:

@@ -79,8 +79,17 @@ def build_id_in(data):
 
 def build_id(path):
     """A file's build id, or None."""
+    return _id_of_section(path, ".note.gnu.build-id")
+
+
+def kernel_id(path):
+    """The build id of the kernel that a file was rebuilt from (elf-write.h), or None."""
+    return _id_of_section(path, ".lab.kernel-id")
+
+
+def _id_of_section(path, wanted):
     for name, _, kind, offset, size in _sections(path):
-        if name == ".note.gnu.build-id" and kind == 7:
+        if name == wanted and kind != 8:  # SHT_NOBITS
             with open(path, "rb") as f:
                 f.seek(offset)
                 return build_id_in(f.read(min(size, 4096)))

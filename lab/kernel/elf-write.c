@@ -39,7 +39,7 @@ static void add_part(struct writer *w, const struct elf_part *p)
 		      (p->is_written ? SHF_WRITE : 0);
 }
 
-static void add_note(struct writer *w, const char *hex)
+static void add_note(struct writer *w, const char *name, uint32_t type, const char *hex)
 {
 	struct {
 		Elf64_Nhdr head;
@@ -52,7 +52,7 @@ static void add_note(struct writer *w, const char *hex)
 		note.id[note.head.n_descsz++] = byte;
 		hex += 2;
 	}
-	add_section(w, ".note.gnu.build-id", SHT_NOTE, &note,
+	add_section(w, name, type, &note,
 		    sizeof(note.head) + sizeof(note.name) + note.head.n_descsz)
 		->sh_addralign = 4;
 }
@@ -128,7 +128,7 @@ static void add_symbols(struct writer *w, const struct elf_part *parts, size_t n
 }
 
 void elf_write(enum arch arch, uint64_t entry, const struct elf_part *parts, size_t n,
-	       const struct ksyms *symbols, const char *build_id, struct buf *out)
+	       const struct ksyms *symbols, const struct elf_ids *ids, struct buf *out)
 {
 	struct writer w = {.out = out, .start = out->len, .n = 1};
 	Elf64_Ehdr head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
@@ -143,7 +143,7 @@ void elf_write(enum arch arch, uint64_t entry, const struct elf_part *parts, siz
 			   .e_shentsize = sizeof(Elf64_Shdr)};
 	auto_free Elf64_Phdr *loads = xcalloc(n + 1, sizeof(*loads));
 
-	w.headers = xcalloc(n + 5, sizeof(*w.headers)); /* and id, symbols, strings, names */
+	w.headers = xcalloc(n + 6, sizeof(*w.headers)); /* and ids, symbols, strings, names */
 	for (size_t i = 0; i < n; i++)
 		head.e_phnum += parts[i].is_loaded;
 	buf_add(out, &head, sizeof(head));
@@ -151,7 +151,9 @@ void elf_write(enum arch arch, uint64_t entry, const struct elf_part *parts, siz
 	buf_add(&w.names, "", 1);
 	for (size_t i = 0; i < n; i++)
 		add_part(&w, &parts[i]);
-	add_note(&w, build_id);
+	add_note(&w, ".note.gnu.build-id", SHT_NOTE, ids->own);
+	if (ids->kernel) /* no SHT_NOTE: BFD takes the id of any */
+		add_note(&w, ".lab.kernel-id", SHT_PROGBITS, ids->kernel);
 	add_symbols(&w, parts, n, symbols);
 	add_section(&w, ".shstrtab", SHT_STRTAB, "", 0);
 	w.headers[w.n - 1].sh_size = w.names.len;

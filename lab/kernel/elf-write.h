@@ -22,12 +22,19 @@ struct elf_part {
 };
 
 /*
+ * Build ids, in hex; at most 20 bytes count. own is the file's, by which gdb keeps indexes: the
+ * kernel's would make it take vmlinux's. That one is in a section ".lab.kernel-id", or NULL.
+ */
+struct elf_ids {
+	const char *own, *kernel;
+};
+
+/*
  * Append the file to out. Symbols lie in the part that holds their address, functions (of a part
  * with code) and objects, as large as to the next one; those outside of all parts are absolute.
- * build_id (hex digits, as many as count) is what the file says of itself.
  */
 void elf_write(enum arch arch, uint64_t entry, const struct elf_part *parts, size_t n,
-	       const struct ksyms *symbols, const char *build_id, struct buf *out);
+	       const struct ksyms *symbols, const struct elf_ids *ids, struct buf *out);
 
 /*
  * The loaded parts of an unpacked kernel: the sections of an ELF file, or what the symbols say of a
