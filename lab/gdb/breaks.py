@@ -54,15 +54,30 @@ def _set(spec):
             bp.delete()
             raise Trouble("lab-break: %s: condition '%s': %s" % (where, condition, why)) from None
     _made.append((bp.number, spec))
-    if len(places) > 1:
+    found = _once_each(bp)
+    if len(found) > 1:
         print("lab-break: %s is in %d places: %s"
-              % (where, len(places), ", ".join(_where(place) for place in places)))
+              % (where, len(found), ", ".join(_where(place) for place in found)))
+
+
+def _once_each(bp):
+    """The places of a break point, each function's once.
+
+    On arm64 a symbol stands before the two words that ftrace patches, DWARF's function after them:
+    gdb makes two places of one, and the first knows no parameters.
+    """
+    kept = []
+    for place in sorted(getattr(bp, "locations", None) or (), key=lambda one: one.address):
+        if kept and place.address - kept[-1].address == 8 and is_arm64():
+            kept.pop().enabled = False
+        kept.append(place)
+    return kept
 
 
 def _where(place):
-    if place.symtab is not None:
-        return "%s:%d" % (place.symtab.filename, place.line)
-    return "%#x" % place.pc
+    if place.source is not None:
+        return "%s:%d" % place.source
+    return "%#x" % place.address
 
 
 def never_hit():

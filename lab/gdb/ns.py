@@ -56,7 +56,7 @@ def pids(task):
 class Ns(Command):
     """The namespaces of a task: kind, inode, address, and which user namespace owns it.
 Inodes are those of /proc/PID/ns. Then its pid in each pid namespace, and its user namespace with
-the parents: level, owner, id maps (INSIDE=KERNEL+COUNT). Without PID it is about the task that runs.
+the parents: level, owner, id maps (INSIDE=KERNEL+COUNT). Without PID: of the task that runs.
 Usage: lab-ns [PID]"""
 
     name = "lab-ns"

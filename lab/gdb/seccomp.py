@@ -76,15 +76,31 @@ def instruction(at_line, code, yes, no, k, loaded):
     return "X = A" if code & 0xF8 == 0 else "A = X"
 
 
+def _loaded_after(code, k, before):
+    """What the accumulator holds after an instruction: the name of a field, or None."""
+    if code == 0x20:
+        return data_field(k)
+    return None if code & 7 in (0, 4) or code == 0x87 else before
+
+
+def _flows(i, code, yes, no, k):
+    """Where an instruction goes on; jumps only lead forward."""
+    if code & 7 == 6:
+        return ()
+    if code & 7 != 5:
+        return (i + 1,)
+    return (i + 1 + k,) if code & 0xF0 == 0 else (i + 1 + yes, i + 1 + no)
+
+
 def classic(program):
     """Lines of a classic program."""
-    loaded = None
-    for i in range(len(program) // 8):
-        code, yes, no, k = struct.unpack_from("<HBBI", program, i * 8)
-        if code == 0x20:
-            loaded = data_field(k)
-        elif code & 7 in (0, 4) or code == 0x87:
-            loaded = None
+    rows = [struct.unpack_from("<HBBI", program, i) for i in range(0, len(program), 8)]
+    held = {0: {None}}  # what the accumulator may hold at a line
+    for i, (code, yes, no, k) in enumerate(rows):
+        before = held.get(i, {None})
+        loaded = next(iter(before)) if len(before) == 1 else None
+        for to in _flows(i, code, yes, no, k):
+            held.setdefault(to, set()).add(_loaded_after(code, k, loaded))
         yield "%4d  %s" % (i, instruction(i, code, yes, no, k, loaded))
 
 

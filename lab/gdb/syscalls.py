@@ -5,8 +5,8 @@ import errno
 import gdb
 
 from lab import numbers
-from lab.memory import (WORD, Command, Trouble, address, at, chars, convenience, is_arm64, need,
-                        pointer, read, register, word)
+from lab.memory import (WORD, Command, Trouble, address, at, chars, convenience, in_user_space,
+                        is_arm64, need, pointer, read, register)
 from lab.tasks import current, is_kernel_thread
 
 MAX_ANCESTORS = 128
@@ -152,7 +152,9 @@ def _after_call(where, target):
         for i in range(0, len(code) - 3, 4):
             one = int.from_bytes(code[i:i + 4], "little")
             words = one & 0x3FFFFFF
-            if one >> 26 == 0x25 and where + i + 4 * (words - (words >> 25 << 26)) == target:
+            to = where + i + 4 * (words - (words >> 25 << 26))
+            # DWARF has a function begin after the two words that ftrace patches
+            if one >> 26 == 0x25 and to in (target, target - 8):
                 return where + i + 4
         return 0
     for i in range(len(code) - 4):  # call: e8, bytes to go from its end
@@ -161,6 +163,33 @@ def _after_call(where, target):
             if where + i + 5 + to == target:
                 return where + i + 5
     return 0
+
+
+class Kernel(gdb.Command):
+    """Let the guest go on until it is in the kernel, at the next tick of its timer at the latest.
+For a guest that was stopped in user space on arm64, where programs' page tables hide the kernel
+from a debugger too.
+Usage: lab-kernel"""
+
+    name = "lab-kernel"
+
+    def __init__(self):
+        super().__init__(self.name, gdb.COMMAND_RUNNING)
+
+    def invoke(self, arg, from_tty):
+        """Break points of its own, which go again."""
+        if gdb.selected_thread() is None:
+            raise Trouble("lab-kernel: there is no guest that runs")
+        if not in_user_space():
+            return
+        where = [need("update_process_times"), need("do_el0_svc" if is_arm64() else "do_syscall_64")]
+        points = [gdb.Breakpoint("*%#x" % w, type=gdb.BP_HARDWARE_BREAKPOINT, internal=True)
+                  for w in where]
+        try:
+            gdb.execute("continue")
+        finally:
+            for point in points:
+                point.delete()
 
 
 class Syscalls(Command):
@@ -185,4 +214,5 @@ Usage: lab-syscalls on|off"""
             Syscalls.log = Log()
 
 
+Kernel()
 Syscalls()
