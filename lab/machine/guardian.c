@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,8 +21,9 @@
 #define MARK "--emulator" /* argv[1] when started as a wrapper's interpreter */
 
 enum {
-	ADOPT_MS = 5000, /* until a daemonised QEMU must have become the guardian's child */
-	END_MS = 5000,	 /* until killed processes must be gone */
+	ADOPT_MS = 5000,  /* until a daemonised QEMU must have become the guardian's child */
+	END_MS = 5000,	  /* until killed processes must be gone */
+	STOP_LOOKS = 250, /* of 2 ms: until the worker must have stopped */
 };
 
 static pid_t guardian;
@@ -101,10 +103,44 @@ static void watched_signals(sigset_t *set)
 	sigaddset(set, SIGTERM);
 	sigaddset(set, SIGHUP);
 	sigaddset(set, SIGQUIT);
+	sigaddset(set, SIGTSTP);
+}
+
+/*
+ * Stop with the worker, which gives the terminal back first (terminal.h), and go on with it: a
+ * shell sees and continues this process.
+ */
+static void stop_with(pid_t worker, bool told)
+{
+	struct timespec pause = {.tv_nsec = 2000000};
+	siginfo_t info = {0};
+	sigset_t stop;
+
+	if (!told)
+		kill(worker, SIGTSTP);
+	for (int i = 0; i < STOP_LOOKS && !info.si_pid; i++) {
+		nanosleep(&pause, NULL);
+		waitid(P_PID, worker, &info, WSTOPPED | WNOHANG | WNOWAIT);
+	}
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTSTP);
+	raise(SIGTSTP);
+	sigprocmask(SIG_UNBLOCK, &stop, NULL); /* here it stops */
+	sigprocmask(SIG_BLOCK, &stop, NULL);
+	kill(worker, SIGCONT);
+}
+
+/* The worker was killed and could not give the terminal back as it was. */
+static void restore_terminal(const struct termios *mode)
+{
+	signal(SIGTTOU, SIG_IGN);
+	tcsetattr(STDIN_FILENO, TCSANOW, mode);
 }
 
 static void __attribute__((noreturn)) guard(pid_t worker, const sigset_t *set)
 {
+	struct termios mode;
+	bool terminal = tcgetattr(STDIN_FILENO, &mode) == 0;
 	int status, worker_status = 0;
 	bool ended = false;
 	siginfo_t info;
@@ -113,6 +149,10 @@ static void __attribute__((noreturn)) guard(pid_t worker, const sigset_t *set)
 	while (!ended) {
 		if (sigwaitinfo(set, &info) < 0)
 			continue;
+		if (info.si_signo == SIGTSTP) {
+			stop_with(worker, info.si_code == SI_KERNEL);
+			continue;
+		}
 		if (info.si_signo != SIGCHLD) {
 			/* The terminal has told the worker itself. */
 			if (info.si_code != SI_KERNEL)
@@ -126,6 +166,8 @@ static void __attribute__((noreturn)) guard(pid_t worker, const sigset_t *set)
 			worker_status = status;
 		}
 	}
+	if (terminal && WIFSIGNALED(worker_status) && tcgetpgrp(STDIN_FILENO) == getpgrp())
+		restore_terminal(&mode);
 	end_what_is_left();
 	end_like(worker_status);
 }

@@ -7,7 +7,9 @@
  * The worker dies: the guardian kills what is left. The guardian dies: QEMU has asked for SIGKILL
  * then (PR_SET_PDEATHSIG, set by guardian_exec_qemu()), and the worker gets SIGTERM. Signals for
  * the terminal's user (INT, TERM, HUP) go to the worker, whose exit code becomes the guardian's:
- * sent by the terminal they reach both; sent to the guardian alone they are handed on.
+ * sent by the terminal they reach both; sent to the guardian alone they are handed on. It stops
+ * (TSTP) and goes on together with the worker. A terminal that a killed worker left raw becomes
+ * what it was.
  */
 #ifndef LAB_GUARDIAN_H
 #define LAB_GUARDIAN_H

@@ -127,12 +127,16 @@ static void add_file(struct vm_list *l, int dirfd, const char *name)
 {
 	auto_cleanup(buf) text = {0};
 	auto_cleanup(vm) vm = {0};
+	auto_free char *own = NULL;
 	struct stat st;
 
 	if (!str_ends(name, SUFFIX) || l->n >= VM_MAX ||
-	    fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_uid != geteuid() ||
-	    io_read_regular(dirfd, name, VM_FILE_MAX, &text, NULL) < 0 ||
+	    fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
+	    st.st_uid != geteuid() || io_read_regular(dirfd, name, VM_FILE_MAX, &text, NULL) < 0 ||
 	    vm_parse(text.data, text.len, &vm, NULL) < 0)
+		return;
+	own = str_printf("%s" SUFFIX, vm.name);
+	if (!str_eq(own, name))
 		return;
 	l->items = xreallocarray(l->items, l->n + 1, sizeof(*l->items));
 	l->items[l->n++] = vm;

@@ -80,8 +80,10 @@ static void on_phase(void *data, const char *what)
 static int boot(struct guest *g, struct outcome *ret, struct err *err)
 {
 	const struct guest_options *o = g->o;
-	struct job_debug debug = {.nokaslr = true};
 	auto_free char *machine = str_printf("lab-%s", g->name);
+	auto_free char *place = str_printf("%s/%s.gdb", virt_run_dir(g->virt), machine);
+	/* the usual place, from the start on: nobody waits for a debugger here */
+	struct job_debug debug = {.nokaslr = true, .listen = place};
 	struct job job = {
 		.name = machine,
 		.what = "shell",
