@@ -18,9 +18,9 @@ struct writer {
 	enum arch arch;
 	const struct ksyms *syms;
 	const struct ksym **by_name;
-	uint64_t *sizes; /* as syms->items */
-	bool *described; /* as syms->items: it has an entry */
-	uint8_t *names;	 /* as BTF's strings: how many functions are called so, 2 and more are 2 */
+	uint64_t *sizes;     /* as syms->items */
+	uint32_t *functions; /* as syms->items: how many BTF has of that name */
+	bool *described;     /* as syms->items: it has an entry */
 	uint64_t low, high;
 	struct dwarf_writer out;
 	struct buf str, loc;
@@ -32,7 +32,7 @@ static void writer_deinit(struct writer *w)
 	free(w->by_name);
 	free(w->sizes);
 	free(w->described);
-	free(w->names);
+	free(w->functions);
 	dwarf_writer_deinit(&w->out);
 	buf_deinit(&w->str);
 	buf_deinit(&w->loc);
@@ -300,12 +300,14 @@ static void measure_symbols(struct writer *w)
 /* Prototypes that differ make several functions of one name, and one symbol is not all of them. */
 static void count_functions(struct writer *w)
 {
-	w->names = xcalloc(w->b.strings_len, 1);
+	w->functions = xcalloc(w->syms->n + 1, sizeof(*w->functions));
 	for (uint32_t id = 1; id < w->b.n; id++) {
 		struct btf_type t = btf_type(&w->b, id);
+		const struct ksym *s =
+			t.kind == BTF_FUNC ? only_symbol(w, w->b.strings + t.name) : NULL;
 
-		if (t.kind == BTF_FUNC && w->names[t.name] < 2)
-			w->names[t.name]++;
+		if (s)
+			w->functions[s - w->syms->items]++;
 	}
 }
 
@@ -381,8 +383,7 @@ static void put_function(struct writer *w, const struct btf_type *t)
 	const struct ksym *s = only_symbol(w, w->b.strings + t->name);
 	struct die d = named(w, DW_TAG_subprogram, t->name);
 
-	if (!s || w->described[s - w->syms->items] || w->names[t->name] != 1 ||
-	    proto.n > PARAMS_MAX)
+	if (!s || w->functions[s - w->syms->items] != 1 || proto.n > PARAMS_MAX)
 		return;
 	w->described[s - w->syms->items] = true;
 	d.children = proto.n;
