@@ -21,6 +21,7 @@ static const struct command {
 	{"gdb", cmd_gdb, false, "attach gdb to a machine that runs"},
 	{"list", cmd_list, false, "the scenarios below a path, and what each is about"},
 	{"show", cmd_show, false, "print a run again, or one cell of it with its evidence"},
+	{"replay", cmd_replay, true, "run what was recorded again, backwards too, under gdb"},
 	{"shell", cmd_shell, true, "a guest to work in, or a command in one"},
 	{"record", cmd_record, true, "run a scenario so that it can be run again, exactly"},
 	{"vm", cmd_vm, false, "the machines that run: list, stop"},
