@@ -267,8 +267,10 @@ int gdb_command(const char *gdb, enum arch arch, const struct symbols *symbols,
 	r = add_settings(argv, err);
 	if (r < 0)
 		return r;
+	/* by way of Python: it says nothing then */
+	add_command(argv, "-iex", "python gdb.execute('set architecture %s', to_string=True)",
+		    archs[arch].name);
 	strv_add(argv, symbols->vmlinux);
-	add_command(argv, "-ex", "set architecture %s", archs[arch].name);
 	if (pwndbg && !str_eq(name ? name + 1 : gdb, "pwndbg"))
 		add_command(argv, "-ex", "source %s", pwndbg);
 	add_variables(argv, symbols, how);

@@ -20,6 +20,7 @@ enum {
 	UNREAD_MAX = 32 << 20, /* what a client has not read yet; beyond it is hung up on */
 	REFUSED_MAX = 8,       /* clients that are being told why they cannot attach */
 	REFUSED_MS = 3000,
+	FAREWELL_MS = 1000, /* for a client to hear that the guest has ended, and to hang up */
 };
 
 /* Bytes on their way to a peer. */
@@ -376,11 +377,44 @@ static int serve_stub(struct relay *r)
 	return n < 0 || r->out.data.len - r->out.sent > UNREAD_MAX ? -EMSGSIZE : gone;
 }
 
+/*
+ * A gdb that waits for the guest hears that it has ended, as of any program: what it was told to do
+ * next goes on. It acknowledges, and hangs up.
+ */
+static void say_exited(struct relay *r)
+{
+	int64_t deadline = io_now_ms() + FAREWELL_MS, left;
+	struct pollfd p = {.fd = r->client, .events = POLLIN};
+
+	if (!r->running) {
+		push(r->client, &r->out);
+		return;
+	}
+	rsp_add_packet(&r->out.data, "W00", 3);
+	while (push(r->client, &r->out) == 0 && (left = deadline - io_now_ms()) > 0 &&
+	       poll(&p, 1, left) >= 0 && pull(r->client, &r->in) == 0)
+		buf_reset(&r->in);
+}
+
 /* QEMU is gone: nothing is left to detach from. */
 static void stub_gone(struct relay *r)
 {
-	push(r->client, &r->out);
+	say_exited(r);
 	stub_deinit(&r->stub);
+	client_gone(r);
+}
+
+/* The relay ends, as a rule because the machine does: then the stub's end is near. */
+static void leave_client(struct relay *r)
+{
+	int64_t deadline = io_now_ms() + FAREWELL_MS, left;
+	struct pollfd p = {.fd = r->stub.fd, .events = POLLIN};
+
+	while (r->running && (left = deadline - io_now_ms()) > 0 && poll(&p, 1, left) > 0)
+		if (serve_stub(r) < 0) {
+			stub_gone(r);
+			return;
+		}
 	client_gone(r);
 }
 
@@ -457,7 +491,7 @@ static void *run(void *data)
 		serve(r, fds);
 	}
 	if (r->client >= 0)
-		client_gone(r);
+		leave_client(r);
 	return NULL;
 }
 
