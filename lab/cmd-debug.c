@@ -143,6 +143,9 @@ static void on_foreground(void *data)
 	struct session *s = data;
 
 	progress_silence(s->progress);
+	if (!s->args->quiet && !s->args->batch)
+		fprintf(stderr, "booting %s %s; gdb attaches when %s is about to run\n",
+			s->kernel.name, arch_name(s->kernel.arch), s->scenarios.items[0].name);
 }
 
 /* Whether HOST:PORT can be reached from elsewhere. */

@@ -2,6 +2,7 @@
 # objects, test-jail-*.c jail's, the others the base only.
 #
 #   make check                 everything; STAGES="static unit fuzz integration vm install" chooses
+#   make check-all             that, and lab debug on every pinned kernel (2 GB of debug packages)
 #   make check-kernels         kernels built from source for real (an hour); PARTS="build run …" chooses
 #   make unit                  the unit tests
 #   make fuzz FUZZ_SECONDS=30  libFuzzer on each tests/fuzz/fuzz-*.c, that long
@@ -16,7 +17,7 @@ fuzz_src := $(wildcard tests/fuzz/fuzz-*.c)
 fuzz_names := $(patsubst tests/fuzz/fuzz-%.c,%,$(fuzz_src))
 replay_bins := $(patsubst %,$(O)/tests/replay-%,$(fuzz_names))
 
-.PHONY: test-programs objects fuzz-programs bench check-kernels
+.PHONY: test-programs objects fuzz-programs bench check-all check-kernels
 .PRECIOUS: $(O)/obj/tests/%.o
 
 $(O)/obj/tests/%.o: tests/%.c
@@ -61,6 +62,9 @@ unit: $(unit_bins)
 check:
 	$(Q)scripts/setup --check
 	$(Q)scripts/check "$(O)" $(STAGES)
+
+check-all: check
+	$(Q)BUILD="$(O)" tests/vm/debug.sh all
 
 check-kernels: all
 	$(Q)scripts/setup --check
