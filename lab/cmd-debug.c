@@ -219,9 +219,10 @@ static int conclude(const struct session *s, enum debug_end end, int gdb_code)
 		return EXIT_LOST;
 	if (end == DEBUG_LEFT) {
 		printf("evidence: %s/%s/\n", s->dir, s->plan.cells[0].dir);
+		if (gdb_code == EXIT_INTERRUPTED)
+			return EXIT_INTERRUPTED;
 		if (gdb_code > 128)
-			return cmd_fail(gdb_code == 130 ? EXIT_INTERRUPTED : EXIT_LOST,
-					&(struct err){.msg = "gdb was killed"});
+			return cmd_fail(EXIT_LOST, &(struct err){.msg = "gdb was killed"});
 		return gdb_code ? EXIT_UNMET : EXIT_MET;
 	}
 	if (run_record_load(s->dir, &record, &err) < 0)

@@ -139,10 +139,12 @@ Usage: lab-attach ADDRESS"""
         """In batch mode a failure ends gdb: its script would go on without a guest."""
         try:
             self.attach(arg.strip())
-        except (gdb.error, gdb.GdbError, KeyboardInterrupt) as why:
+        except KeyboardInterrupt:  # who waits for a guest to boot wants it no more
+            gdb.execute("quit 130")
+        except (gdb.error, gdb.GdbError) as why:
             if not _batch():
-                raise gdb.GdbError(str(why) or "interrupted") from None
-            print("lab: %s" % (str(why) or "interrupted"), file=sys.stderr, flush=True)
+                raise gdb.GdbError(str(why)) from None
+            print("lab: %s" % why, file=sys.stderr, flush=True)
             gdb.execute("quit 1")
 
     def attach(self, where):

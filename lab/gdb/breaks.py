@@ -53,7 +53,6 @@ def _set(spec):
         except gdb.error as why:
             bp.delete()
             raise Trouble("lab-break: %s: condition '%s': %s" % (where, condition, why)) from None
-    places = _without_doubles(bp, places)
     _made.append((bp.number, spec))
     found = _once_each(bp)
     if len(found) > 1:
@@ -73,18 +72,6 @@ def _once_each(bp):
             kept.pop().enabled = False
         kept.append(place)
     return kept
-
-
-def _without_doubles(bp, places):
-    """One stop for a call: arm64's functions begin with two instructions that ftrace patches, which
-    the symbol table has and DWARF has not, and gdb takes the two beginnings for two functions."""
-    known = [place.pc for place in places if place.symtab is not None]
-    doubles = [place.pc for place in places
-               if place.symtab is None and any(0 < pc - place.pc <= 8 for pc in known)]
-    for location in getattr(bp, "locations", ()):  # since gdb 13
-        if location.address in doubles:
-            location.enabled = False
-    return [place for place in places if place.pc not in doubles]
 
 
 def _where(place):

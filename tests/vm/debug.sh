@@ -13,9 +13,7 @@ cd "$dir"
 
 cat >hit.gdb <<'S'
 continue
-printf "stopped in %s\n", $_as_string($pc)
 bt
-info symbol $pc
 S
 
 # hits KERNEL ARCH SYMBOLS TEXT: the scenario reaches ksys_unshare, and gdb shows the call with TEXT.
