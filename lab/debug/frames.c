@@ -249,8 +249,12 @@ void frames_add(struct frames *f, const struct frame_row *row)
 	}
 	if (last && is_same(last, row))
 		return;
-	if (last && (f->n == ROWS_MAX || row->kind == FRAME_NONE || last->kind == FRAME_NONE ||
-		     row->address - f->rows[0].address > INT32_MAX))
+	/* an entry has no holes, and rules hold until its end: those of interrupted ones for more
+	 * registers than of others */
+	if (last &&
+	    (f->n == ROWS_MAX || row->kind == FRAME_NONE || last->kind == FRAME_NONE ||
+	     (row->kind != last->kind && (last->kind == FRAME_REGS || last->kind == FRAME_IRET)) ||
+	     row->address - f->rows[0].address > INT32_MAX))
 		flush(f, row->address);
 	f->rows[f->n++] = *row;
 }

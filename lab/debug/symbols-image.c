@@ -15,7 +15,7 @@
 enum {
 	TYPE_PARTS = 4,
 	PARTS_MAX = 96, /* a kernel has 46 sections */
-	MADE_AS = 3,	/* to be raised when what is made of an image changes */
+	MADE_AS = 5,	/* to be raised when what is made of an image changes */
 };
 
 /* DWARF of the kernel's BTF: parts for it. Names alone are worth having without. */
