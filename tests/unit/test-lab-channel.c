@@ -13,6 +13,7 @@
 
 #include "jail/base/io.h"
 #include "lab/machine/channel.h"
+#include "lab/machine/terminal.h"
 #include "vm/proto.h"
 
 enum { LIMIT = 1000 };
@@ -380,6 +381,76 @@ static void test_guest_hangs_up(void **state)
 	assert_file(f, "stdout", "last words");
 }
 
+/* The words and frames of a job that reads what somebody types. */
+static void test_terminal(void **state)
+{
+	static char text[100000];
+	struct fixture *f = *state;
+	struct terminal t = {.tty = true, .rows = 30, .columns = 90, .out = {-1, -1}};
+	auto_cleanup(buf) heard = {0}, typed = {0};
+	const uint8_t *body;
+	enum proto_type type;
+	size_t used = 0, len;
+	ssize_t n;
+
+	f->job.terminal = &t;
+	assert_int_equal(SAY(f, PROTO_HELLO, HELLO), 0);
+	hear(f, &heard);
+	assert_non_null(memmem(heard.data, heard.len, "tty\0001\0", 6));
+	assert_non_null(memmem(heard.data, heard.len, "rows\00030\0columns\00090\0", 19));
+	memset(text, 'x', sizeof(text));
+	buf_add(&t.typed, text, sizeof(text));
+	assert_false(channel_wants_write(&f->channel)); /* it does not run yet */
+	assert_int_equal(SAY(f, PROTO_STARTED, "pid\00042\0"), 0);
+
+	buf_reset(&heard);
+	t.rows = 31;
+	hear(f, &heard);
+	assert_false(channel_wants_write(&f->channel));
+	while ((n = proto_next_frame((uint8_t *)heard.data + used, heard.len - used, &type, &body,
+				     &len, NULL)) > 0) {
+		assert_int_equal(type, used ? PROTO_STDIN : PROTO_WINSIZE);
+		if (used)
+			buf_add(&typed, body, len);
+		used += n;
+	}
+	assert_int_equal(used, heard.len);
+	assert_int_equal(typed.len, sizeof(text));
+	assert_memory_equal(typed.data, text, sizeof(text));
+
+	buf_reset(&heard);
+	t.in_ended = true;
+	hear(f, &heard);
+	assert_int_equal(heard.len, PROTO_HEADER); /* the end, once */
+	assert_int_equal(heard.data[4], PROTO_STDIN);
+	assert_false(channel_wants_write(&f->channel));
+	terminal_close(&t);
+	f->job.terminal = NULL;
+}
+
+/* Who does not take what the guest says has the guest wait: little is held. */
+static void test_terminal_full(void **state)
+{
+	static char text[64 << 10];
+	struct fixture *f = *state;
+	struct terminal t = {.out = {-1, -1}};
+	auto_cleanup(buf) frame = {0};
+
+	f->job.terminal = &t;
+	start_job(f);
+	proto_add_frame(&frame, PROTO_STDOUT, text, sizeof(text));
+	for (int i = 0; i < 100; i++) {
+		ssize_t ignored = write(f->guest, frame.data, frame.len);
+
+		(void)ignored;
+		assert_int_equal(channel_read(&f->channel, NULL), 0);
+	}
+	assert_true(channel_blocked(&f->channel));
+	assert_in_range(t.shown[0].len, TERMINAL_SHOWN, TERMINAL_SHOWN + 2 * sizeof(text));
+	terminal_close(&t);
+	f->job.terminal = NULL;
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -395,6 +466,8 @@ int main(void)
 		TEST(test_in_pieces),
 		TEST(test_guest_hangs_up),
 		cmocka_unit_test(test_hostile),
+		cmocka_unit_test_setup_teardown(test_terminal, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_terminal_full, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("channel", tests, NULL, NULL);

@@ -200,6 +200,57 @@ def fork_bomb_ends(guest):
     equal(shell(guest, "echo alive").streams["STDOUT"], b"alive\n")
 
 
+def standard_input(guest):
+    """What the payload does not read yet waits on the way, not in the agent; nothing is lost."""
+    data = bytes(range(256)) * (16 << 10)
+    guest.job(["/bin/sh", "-c", "sleep 2; grep VmHWM /proc/1/status; sha256sum"], [("stdin", 1)])
+    for start in range(0, len(data), 16 << 10):
+        guest.send("STDIN", data[start : start + (16 << 10)])
+    guest.send("STDIN")
+    size, digest = guest.collect().streams["STDOUT"].decode().splitlines()
+    equal(digest.split()[0], hashlib.sha256(data).hexdigest())
+    check(int(size.split()[1]) < 4096, size)
+
+
+def input_for_nobody(guest):
+    guest.job(["/bin/sh", "-c", "exec <&-; echo closed; sleep 1; exit 4"], [("stdin", 1)])
+    guest.collect(until=("STDOUT",))
+    for _ in range(40):
+        guest.send("STDIN", bytes(16 << 10))
+    equal(guest.collect().exit["exit"], "4")
+    guest.send("STDIN", b"too late")
+    guest.send("WINSIZE", words([("rows", 1), ("columns", 1)]))
+    equal(shell(guest, "cat", stdin=0).streams["STDOUT"], b"")
+
+
+def heard(guest, text):
+    said = b""
+    while text not in said:
+        kind, body = guest.receive()
+        check(kind in ("STARTED", "STDOUT", "TICK", "KMSG"), kind, body)
+        said += body if kind == "STDOUT" else b""
+    return said
+
+
+def terminal(guest):
+    guest.job(["/bin/sh"], [("tty", 1), ("rows", 11), ("columns", 22), ("env", "PS1=:")])
+    guest.send("WINSIZE", words([("rows", 33), ("columns", 44)]))
+    guest.send("STDIN", b"stty size; tty; sleep 1000\n")
+    said = heard(guest, b"/dev/pts/0\r\n")
+    check(b"33 44\r\n" in said, said)
+    time.sleep(1)
+    guest.send("STDIN", b"\x03")
+    heard(guest, b":")
+    guest.send("STDIN", b"exit $?\n")
+    equal(guest.collect().exit["exit"], "130")
+    # all that is said before the end arrives, however slow the host is
+    guest.job(["/bin/sh", "-c", "head -c 600000 /dev/zero | tr '\\0' x; echo end"],
+              [("tty", 1), ("rows", 1), ("columns", 1)])
+    time.sleep(1)
+    said = guest.collect().streams["STDOUT"]
+    equal((len(said), said[-5:]), (600005, b"end\r\n"))
+
+
 def powers_off(guest):
     guest.send("POWEROFF")
     guest.wait_off()
@@ -211,7 +262,7 @@ IN_ONE_GUEST = [
     not_found_and_not_executable, killed_by_signal, signal_frame, timeout_ends_everything,
     what_is_left_does_not_delay, traced, output_is_bounded, slow_host, artefacts,
     artefact_folders, kernel_log, root_can_be_pivoted, modules_on_demand, seed_and_clock,
-    fork_bomb_ends, powers_off,
+    fork_bomb_ends, standard_input, input_for_nobody, terminal, powers_off,
 ]
 
 # --- one guest each: what ends the machine --------------------------------------------------------
@@ -224,6 +275,7 @@ BROKEN = {
     "a job of nothing": (frame("JOB", words([("cwd", "/")])), "nothing to run"),
     "a file that leaves the folder": (frame("FILE", words([("path", "../../init")])), "without a path inside"),
     "data without a file": (frame("DATA", b"x"), "without a file"),
+    "a terminal's size that is none": (frame("WINSIZE", words([("rows", "x")])), "a terminal's size"),
     "two jobs at once": (frame("JOB", words([("argv", "sleep"), ("argv", "9")])) * 2, "a job runs"),
 }
 
