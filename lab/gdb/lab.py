@@ -12,7 +12,7 @@ import types
 
 import gdb
 
-MODULES = ("attach", "breaks", "core", "cred", "dmesg", "modules", "mounts", "ns", "seccomp",
+MODULES = ("attach", "breaks", "core", "cred", "dmesg", "modules", "mounts", "ns", "replay", "seccomp",
            "syscalls", "tasks")
 
 

@@ -13,6 +13,7 @@ enum {
 	LOOK_MS = 50,
 	STUCK_MS = 60000,   /* without one instruction more */
 	DENSEST = 10000000, /* instructions between two snapshots, at least */
+	LAST = 1000,	    /* instructions that are not gone back from: see seek() */
 	SNAPSHOTS = 6,	    /* each is about as large as the memory in use */
 	CHUNK = 64 << 10,
 };
@@ -237,8 +238,9 @@ static int seek(struct rr_qemu *q, const struct recording *rec, const struct rep
 	int64_t where = 0;
 	int r;
 
-	if (icount >= rec->icount)
-		icount = rec->icount - 1;
+	/* From the very end QEMU's search backwards may run into the machine's shutdown again. */
+	if (icount > rec->icount - LAST)
+		icount = rec->icount - LAST;
 	if (icount <= 0)
 		return 0;
 	/* QEMU 7.2 for arm64 crashes when a state is loaded into a machine that never ran */

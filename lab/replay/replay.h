@@ -33,7 +33,7 @@ int replay_run(const struct recording *rec, const struct replay_want *want, bool
 	       struct replay_report *ret, struct err *err);
 
 /*
- * Let debuggers attach to it at an instruction, of which the one before the last is the farthest:
+ * Let debuggers attach to it at an instruction, at the farthest a thousand before the last one:
  * job's callbacks are called as by a run of the cell, with address once it is there (job.h). listen
  * NULL: beside the other sockets. Returns when job->over() says so.
  */
