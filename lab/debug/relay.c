@@ -41,7 +41,7 @@ struct relay {
 	char *address;
 	int listen_fd, wake_fd, event_fd;
 	pthread_t thread;
-	atomic_bool stop, interrupt, attached, killed;
+	atomic_bool stop, interrupt, ended, attached, killed;
 	atomic_uint resumed;
 
 	/* the thread's own from here on */
@@ -474,6 +474,17 @@ static bool somebody_refused(const struct relay *r)
 	return false;
 }
 
+/* gdb takes it for the end of its process, and not for a failure. */
+static void say_ended(struct relay *r)
+{
+	static const char exited[] = "W00;process:1";
+
+	rsp_add_packet(&r->out.data, exited, sizeof(exited) - 1);
+	r->own_answers++;
+	r->running = false;
+	r->detached = true;
+}
+
 static void *run(void *data)
 {
 	struct relay *r = data;
@@ -488,6 +499,8 @@ static void *run(void *data)
 			eventfd_read(r->wake_fd, &ignored);
 		if (atomic_exchange(&r->interrupt, false) && r->client >= 0 && r->running)
 			buf_add(&r->to_stub.data, "\3", 1);
+		if (atomic_exchange(&r->ended, false) && r->client >= 0 && r->running)
+			say_ended(r);
 		serve(r, fds);
 	}
 	if (r->client >= 0)
@@ -583,6 +596,12 @@ bool relay_killed(const struct relay *r)
 int relay_event_fd(const struct relay *r)
 {
 	return r->event_fd;
+}
+
+void relay_ended(struct relay *r)
+{
+	atomic_store(&r->ended, true);
+	eventfd_write(r->wake_fd, 1);
 }
 
 void relay_interrupt(struct relay *r)

@@ -62,5 +62,7 @@ bool relay_killed(const struct relay *r);
 int relay_event_fd(const struct relay *r);
 /* Stop the guest as Ctrl-C in gdb would, if a client is attached and waits for it. */
 void relay_interrupt(struct relay *r);
+/* The guest's work is done and its machine about to end: tell a client that waits for it. */
+void relay_ended(struct relay *r);
 
 #endif

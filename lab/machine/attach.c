@@ -172,6 +172,12 @@ void attach_panic(struct attach *a)
 	relay_interrupt(a->relay);
 }
 
+void attach_ended(struct attach *a)
+{
+	if (a->relay)
+		relay_ended(a->relay);
+}
+
 void attach_close(struct attach *a)
 {
 	if (!a->place)

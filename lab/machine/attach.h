@@ -53,6 +53,8 @@ const char *attach_end(const struct attach *a);
 /* The kernel has panicked: a client that waits for its guest gets control, once. */
 void attach_panic(struct attach *a);
 
+/* The payload has ended, and the machine is about to: for a client that waits for its guest. */
+void attach_ended(struct attach *a);
 /* Nobody may attach any more. The machine is dead already, or goes on for who was attached. */
 void attach_close(struct attach *a);
 
