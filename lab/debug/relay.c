@@ -53,7 +53,8 @@ struct relay {
 	struct outgoing out, to_stub;
 	unsigned int own_answers; /* the client's acknowledgements of these are not for the stub */
 	bool running;		  /* the guest, as far as the client knows */
-	bool detached;		  /* the client said so */
+	bool detaching;		  /* the client asked for it; the stub may refuse */
+	bool detached;
 	bool asked_link, have_link, have_slide;
 	struct err no_link;
 	struct link_addresses link;
@@ -255,7 +256,7 @@ static void take_client(struct relay *r)
 	r->client = fd;
 	r->peer = listen_peer(fd);
 	r->own_answers = 0;
-	r->running = r->detached = false;
+	r->running = r->detaching = r->detached = false;
 	tell(r);
 }
 
@@ -330,16 +331,18 @@ static bool answered(struct relay *r, const struct rsp_item *item)
 
 static void from_client(struct relay *r, const struct rsp_item *item, size_t len)
 {
-	if (item->kind == RSP_ACK && r->own_answers) {
-		r->own_answers--;
+	/* a gdb that grew impatient (2 s) while the slide was looked for says '-' */
+	if ((item->kind == RSP_ACK || item->kind == RSP_NAK) && r->own_answers) {
+		r->own_answers -= item->kind == RSP_ACK;
 		return;
 	}
 	if (item->kind == RSP_PACKET && item->checksum_ok) {
 		if (answered(r, item))
 			return;
-		r->detached = item->body[0] == 'D' && item->len;
-		if (rsp_resumes(item->body, item->len)) {
-			r->running = !r->detached;
+		r->detached = false;
+		r->detaching = item->len && item->body[0] == 'D';
+		if (!r->detaching && rsp_resumes(item->body, item->len)) {
+			r->running = true;
 			count_resume(r);
 		}
 	}
@@ -362,6 +365,17 @@ static int serve_client(struct relay *r)
 
 /* --- the stub --- */
 
+static void note_answer(struct relay *r, const struct rsp_item *item)
+{
+	if (item->len && strchr("TSWX", item->body[0]))
+		r->running = false;
+	if (r->detaching && body_is(item, "OK")) {
+		r->detached = true;
+		count_resume(r);
+	}
+	r->detaching = false;
+}
+
 static int serve_stub(struct relay *r)
 {
 	struct rsp_item item;
@@ -369,8 +383,8 @@ static int serve_stub(struct relay *r)
 	int gone = pull(r->stub.fd, &r->stub.in);
 
 	while ((n = rsp_next(r->stub.in.data, r->stub.in.len, &item, NULL)) > 0) {
-		if (item.kind == RSP_PACKET && item.len && strchr("TSWX", item.body[0]))
-			r->running = false;
+		if (item.kind == RSP_PACKET)
+			note_answer(r, &item);
 		buf_add(&r->out.data, r->stub.in.data, n);
 		drop(&r->stub.in, n);
 	}
