@@ -253,14 +253,17 @@ static int parts_of_image(const uint8_t *image, size_t len, const struct ksyms *
 					       .is_code = pieces[i].is_code};
 		at = end->address - s->text;
 	}
-	if (at < len)
-		parts[n++] = (struct elf_part){.name = n ? ".data" : ".text",
+	if (at < len) {
+		bool all = n == 0;
+
+		parts[n++] = (struct elf_part){.name = all ? ".text" : ".data",
 					       .address = s->text + at,
 					       .size = len - at,
 					       .data = image + at,
 					       .is_loaded = true,
-					       .is_code = !n,
+					       .is_code = all,
 					       .is_written = true};
+	}
 	if (size > len && size - len < 1 << 30)
 		parts[n++] = (struct elf_part){.name = ".bss",
 					       .address = s->text + len,
