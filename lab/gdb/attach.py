@@ -70,8 +70,6 @@ def kernel_file():
 def agree():
     """Whether the symbols are this guest's: (True, "") or (False, why)."""
     ours = kernel_file()
-    if ours is None:
-        return False, "no symbols are loaded"
     our_id = elf.kernel_id(ours.filename) or ours.build_id
     try:
         start, end = address("__start_notes"), address("__stop_notes")
@@ -151,6 +149,8 @@ Usage: lab-attach ADDRESS"""
         """See the class."""
         if not where:
             raise Trouble("usage: lab-attach ADDRESS")
+        if kernel_file() is None:
+            raise Trouble("no symbols are loaded: 'file VMLINUX' comes first")
         gdb.execute("target remote " + wait_for(where), to_string=True)
         with kernel_view():
             good, why = agree()

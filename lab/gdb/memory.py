@@ -72,8 +72,8 @@ def hidden():
     """What to add to a failure to read when the kernel is not mapped just now."""
     try:
         if in_user_space():
-            return (" (the guest is in user space, whose page tables hide the kernel: lab-kernel goes"
-                    " on into it)")
+            return (" (the guest is in user space, whose page tables hide the kernel: lab-kernel"
+                    " goes on into it)")
     except gdb.error:
         pass
     return ""

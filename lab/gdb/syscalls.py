@@ -182,7 +182,7 @@ Usage: lab-kernel"""
             raise Trouble("lab-kernel: there is no guest that runs")
         if not in_user_space():
             return
-        where = [need("update_process_times"), need("do_el0_svc" if is_arm64() else "do_syscall_64")]
+        where = [need("update_process_times"), _places()[0]]
         points = [gdb.Breakpoint("*%#x" % w, type=gdb.BP_HARDWARE_BREAKPOINT, internal=True)
                   for w in where]
         try:
