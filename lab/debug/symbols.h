@@ -22,7 +22,8 @@ struct symbols {
 	char *vmlinux; /* ELF file for gdb */
 	struct link_addresses link;
 	char *modules;	     /* folder below which the modules' files with symbols are; or NULL */
-	char *source_prefix; /* what DWARF calls the folder of the source; NULL: not known */
+	char *source_prefix; /* what DWARF calls the folder of the source; NULL: not known, or
+				all names are relative to it */
 	char *source_dir;    /* where that source is here; NULL: nowhere yet */
 	char *what; /* one line for a person: "types and lines of linux-image-…-dbg 6.1.176-1" */
 };
