@@ -32,8 +32,10 @@ struct dwarf_sections {
  * A function is in it when the symbol of its name is the only one (of several static ones, BTF does
  * not say which it means). Its arguments have a place at the first instruction only, in the
  * registers of the calling convention; later they are "optimized out". Variables: those that BTF
- * knows (per-CPU ones), and a few whose type is the same in all kernels, by their names. *ret is
- * the caller's, written only on success; the same input gives the same bytes. -EBADMSG.
+ * knows (per-CPU ones), and where it knows none of that name a few that were declared the same way
+ * in all kernels from 5.10 to 7.2: init_task, init_net and their like, modules, linux_banner
+ * (btf-dwarf.c has the list). *ret is the caller's, written only on success; the same input gives
+ * the same bytes. -EBADMSG.
  */
 int btf_to_dwarf(const uint8_t *btf, size_t len, enum arch arch, const struct ksyms *syms,
 		 struct dwarf_sections *ret, struct err *err);
