@@ -170,7 +170,9 @@ Usage: lab-attach ADDRESS"""
         """The kernel is where gdb believes: the rest can be put in place."""
         self.booting = False
         text = address("_text") or address("_stext")
-        slide = text - _linked_text(text)
+        slide = relay_slide()
+        if slide is None:
+            slide = text - _linked_text(text)
         try:
             count = modules.load(convenience("lab_modules"))
         except (gdb.error, gdb.GdbError) as why:
@@ -187,17 +189,18 @@ Usage: lab-attach ADDRESS"""
         if not self.booting:
             return
         with kernel_view():
+            slide = relay_slide()
+            if slide is None:
+                return  # not in its place yet
+            if slide:
+                move(slide)
             good, why = agree()
-            if not good and "another" not in why:
-                slide = relay_slide()
-                if slide is not None:
-                    move(slide)
-                    good, why = agree()
-            if good:
-                try:
-                    self.found()
-                except gdb.GdbError as what:
-                    print("lab: %s" % what, file=sys.stderr, flush=True)
+            try:
+                if not good:
+                    raise Trouble(why)
+                self.found()
+            except gdb.GdbError as what:
+                print("lab: %s" % what, file=sys.stderr, flush=True)
 
     def leaving(self, event):
         """No break point is missed in silence."""
