@@ -45,4 +45,119 @@ ok "6.1 amd64: a backtrace with lines" hits 6.1 amd64 package 'kernel/fork.c:'
 ok "6.1 arm64: a backtrace with lines" hits 6.1 arm64 package 'kernel/fork.c:'
 ok "7.2 amd64: names, without a debug package" hits 7.2 amd64 image 'ksys_unshare'
 ok "5.10 arm64: names, without a debug package" hits 5.10 arm64 image 'ksys_unshare'
+
+# --- break points that do not say yes, and where a session starts
+"$lab" kernel path 6.1 --arch arm64 >arm64.path
+other=$(dirname "$(head -n 1 arm64.path)").debug/vmlinux
+try() { "$lab" debug -q --batch --symbols image --out "$@" "$scenario"; }
+ok "a name that no function has, with the nearest" \
+	says 2 "no function 'ksys_unshar' in 6.1 amd64 (did you mean 'ksys_unshare'?)" try misspelt --arch amd64 -b ksys_unshar -x hit.gdb
+ok "a vmlinux of another build is refused by its build id" \
+	says 2 "build id" "$lab" debug -q --offline --arch amd64 --vmlinux "$other" "$scenario"
+echo continue >go.gdb
+never() {
+	exits 1 try never --arch amd64 -b panic -x go.gdb >never.txt 2>&1 || return 1
+	cat never.txt
+	grep -q 'panic: never reached' never.txt && grep -q '1 passed, 0 failed' never.txt
+}
+ok "a break point that is never reached is no success" never
+from_the_start() { # stopped at the first instruction, then at the payload, then where flags say
+	printf 'continue\ncontinue\nbt\n' >start.gdb
+	exits 0 try start --arch arm64 --wait-at-start -b "ksys_unshare:\$lab_arg(0)&0x20000" -x start.gdb >start.txt 2>&1
+	cat start.txt
+	grep -q '^#0 .*ksys_unshare' start.txt && grep -q 'slide 0x[1-9]' start.txt && grep -q '^evidence: start/' start.txt
+}
+ok "--wait-at-start, and a condition without types" from_the_start
+no_kaslr() {
+	try fixed --arch amd64 --no-kaslr -b ksys_unshare -x hit.gdb >fixed.txt 2>&1
+	cat fixed.txt
+	grep -q '^#0 .*0xffffffff81.*ksys_unshare' fixed.txt && ! grep -q 'slide' fixed.txt
+}
+ok "--no-kaslr: the kernel is where it was linked" no_kaslr
+
+# --- a debugger from elsewhere, lab gdb, two at once
+mkdir -m 700 run
+export XDG_RUNTIME_DIR=$dir/run
+{
+	code=0
+	"$lab" debug -q --symbols image --arch amd64 --listen "unix:$dir/dbg" --out listen "$scenario" >listen.txt 2>&1 || code=$?
+	echo $code >listen.code
+} &
+listening=$!
+as_told() { # the command that was printed, as a shell takes it
+	soon grep -q 'target remote' listen.txt
+	timeout 60 bash -c "$(sed -n 's/^  //p' listen.txt | head -n 1) -nx -batch -ex 'info symbol \$pc' -ex 'x/s &linux_banner' -ex disconnect" </dev/null 2>&1 | tee told.txt
+	grep -q 'Linux version 6.1' told.txt
+}
+ok "--listen prints a command, which attaches a plain gdb" as_told
+ok "an address in use says so" says 2 "$dir/dbg" \
+	"$lab" debug -q --symbols image --arch amd64 --listen "unix:$dir/dbg" --out again "$scenario"
+guardian=$(pgrep -P "$listening" -x lab)
+pgrep -P "$guardian" -x lab >worker
+echo bt >look.gdb
+attached() { # lab gdb finds it by name; it is left as it was
+	exits 0 timeout 60 "$lab" gdb --batch -x look.gdb "$(<worker)-0" >look.txt 2>&1
+	cat look.txt
+	grep -q '^#0' look.txt && grep -q 'slide 0x[1-9]' look.txt && kill -0 "$(<worker)"
+}
+ok "lab gdb attaches to a machine that runs" attached
+ok "and again" attached
+ends() { # ends CODE PID: that process ends so, and none of its machines is left
+	local code=0
+	wait "$2" || code=$?
+	echo "exit $code"
+	[[ $code == "$1" ]] && soon gone "guest=lab-$(<worker)-"
+}
+interrupted() {
+	kill -INT "$guardian"
+	soon test -s listen.code
+	is 130 cat listen.code && soon gone "guest=lab-$(<worker)-"
+}
+ok "Ctrl-C ends the machine that waits" interrupted
+
+# --- what dies in mid-session
+echo 'shell touch attached; sleep 100' >wait.gdb
+# session NAME: a gdb that stays attached; its processes in $guardian, worker, $gdb, $qemu
+session() {
+	rm -f attached
+	setsid "$lab" debug -q --batch --symbols image --arch amd64 --out "$1" -x wait.gdb "$scenario" >"$1.txt" 2>&1 &
+	guardian=$!
+	soon test -e attached
+	pgrep -P "$guardian" -x lab >worker
+	gdb=$(pgrep -P "$(<worker)" -x gdb)
+	qemu=$(pgrep -P "$guardian" -f "guest=lab-$(<worker)-")
+}
+gdb_killed() {
+	session gdb && kill -9 "$gdb" && ends 3 "$guardian" && grep -q 'gdb was killed' gdb.txt
+}
+ok "gdb killed: the guest ends, exit 3" gdb_killed
+lab_killed() {
+	session lab && kill -9 "$guardian"
+	soon gone "guest=lab-$(<worker)-" && soon fails kill -0 "$gdb" && soon fails kill -0 "$(<worker)"
+}
+ok "lab killed: no QEMU and no gdb is left" lab_killed
+qemu_killed() { # gdb's script goes on, and fails
+	session qemu && kill -9 "$qemu" && pkill -P "$gdb" -x sleep
+	ends 3 "$guardian" && grep -q 'QEMU ended in mid-run' qemu.txt
+}
+ok "QEMU killed while gdb is attached: the machine is lost, exit 3" qemu_killed
+stopped() {
+	session stop && kill -INT -- -"$guardian"
+	ends 130 "$guardian"
+}
+ok "Ctrl-C in a batch session: exit 130" stopped
+early() {
+	local code
+	for wait in 0.1 0.8 2; do
+		setsid "$lab" debug -q --batch --symbols image --arch amd64 --out "early$wait" -x wait.gdb "$scenario" &>early.txt &
+		guardian=$!
+		sleep $wait
+		kill -INT -- -"$guardian" && code=0
+		wait "$guardian" || code=$?
+		echo "after $wait s: exit $code"
+		[[ $code == 130 ]] || return 1
+	done
+	soon gone "guest=lab-.*$dir"
+}
+ok "Ctrl-C while it starts: exit 130, nothing is left" early
 done_testing
