@@ -227,6 +227,11 @@ static int conclude(const struct session *s, enum debug_end end, int gdb_code)
 	}
 	if (run_record_load(s->dir, &record, &err) < 0)
 		return cmd_fail(EXIT_LOST, &err);
+	if (record.n && str_eq(record.results[0].ending, "not started") &&
+	    record.results[0].reasons.n) {
+		err_set(&err, EIO, "%s", record.results[0].reasons.items[0]);
+		return cmd_fail(EXIT_LOST, &err);
+	}
 	cmd_print_record(&record, false);
 	report_count(&record, &totals);
 	code = report_exit_code(&totals);

@@ -387,7 +387,8 @@ static int serve_debugger(struct session *s, struct err *err)
 		channel_signal(&s->channel, SIGCONT);
 	if (s->console.panic_over)
 		attach_panic(&s->attach);
-	why = attach_end(&s->attach);
+	/* A debugger that ends because QEMU did is not why. */
+	why = virt_machine_state(s->m) == VIRT_OFF ? NULL : attach_end(&s->attach);
 	if (why)
 		end(s, END_GONE, xstrdup(why));
 	return r < 0 ? r : 0;

@@ -76,11 +76,12 @@ no_kaslr() {
 ok "--no-kaslr: the kernel is where it was linked" no_kaslr
 
 # --- a debugger from elsewhere, lab gdb, two at once
+printf 'run: sleep 200\ntimeout: 250s\n' >slow.yml
 mkdir -m 700 run
 export XDG_RUNTIME_DIR=$dir/run
 {
 	code=0
-	"$lab" debug -q --symbols image --arch amd64 --listen "unix:$dir/dbg" --out listen "$scenario" >listen.txt 2>&1 || code=$?
+	"$lab" debug -q --symbols image --arch amd64 --listen "unix:$dir/dbg" --out listen slow.yml >listen.txt 2>&1 || code=$?
 	echo $code >listen.code
 } &
 listening=$!
@@ -90,7 +91,7 @@ as_told() { # the command that was printed, as a shell takes it
 	grep -q 'Linux version 6.1' told.txt
 }
 ok "--listen prints a command, which attaches a plain gdb" as_told
-ok "an address in use says so" says 2 "$dir/dbg" \
+ok "an address in use says so" says 3 "$dir/dbg" \
 	"$lab" debug -q --symbols image --arch amd64 --listen "unix:$dir/dbg" --out again "$scenario"
 guardian=$(pgrep -P "$listening" -x lab)
 pgrep -P "$guardian" -x lab >worker
@@ -137,7 +138,7 @@ lab_killed() {
 }
 ok "lab killed: no QEMU and no gdb is left" lab_killed
 qemu_killed() { # gdb's script goes on, and fails
-	session qemu && kill -9 "$qemu" && pkill -P "$gdb" -x sleep
+	session qemu && kill -9 "$qemu" && sleep 1 && pkill -P "$gdb" -x sleep
 	ends 3 "$guardian" && grep -q 'QEMU ended in mid-run' qemu.txt
 }
 ok "QEMU killed while gdb is attached: the machine is lost, exit 3" qemu_killed
