@@ -65,6 +65,7 @@ check:
 
 check-all: check
 	$(Q)BUILD="$(O)" tests/vm/debug.sh all
+	$(Q)BUILD="$(O)" tests/vm/symbols.sh all
 
 check-kernels: all
 	$(Q)scripts/setup --check

@@ -15,7 +15,7 @@
 enum {
 	TYPE_PARTS = 4,
 	PARTS_MAX = 96, /* a kernel has 46 sections */
-	MADE_AS = 5,	/* to be raised when what is made of an image changes */
+	MADE_AS = 6,	/* to be raised when what is made of an image changes */
 };
 
 /* DWARF of the kernel's BTF: parts for it. Names alone are worth having without. */
@@ -42,6 +42,23 @@ static size_t add_types(enum arch arch, const uint8_t *image, size_t len, const 
 	return TYPE_PARTS;
 }
 
+/*
+ * Where the image begins has its name in every vmlinux, but is not among the functions, which are
+ * all that a kernel without KALLSYMS_ALL knows (arm64's): debuggers tell the slide by it.
+ */
+static void add_text(struct ksyms *s)
+{
+	size_t at = 0;
+
+	if (ksyms_lookup(s, "_text"))
+		return;
+	while (at < s->n && s->items[at].address < s->text)
+		at++;
+	s->items = xreallocarray(s->items, s->n + 1, sizeof(*s->items));
+	memmove(&s->items[at + 1], &s->items[at], (s->n++ - at) * sizeof(*s->items));
+	s->items[at] = (struct ksym){.address = s->text, .type = 'T', .name = "_text"};
+}
+
 static int make(const struct kernel *k, const char *path, struct err *err)
 {
 	auto_cleanup(buf) image = {0}, elf = {0}, frames = {0};
@@ -58,8 +75,10 @@ static int make(const struct kernel *k, const char *path, struct err *err)
 		return r;
 	bytes = (const uint8_t *)image.data;
 	r = ksyms_find(bytes, image.len, k->arch, &syms, err);
-	if (r == 0)
+	if (r == 0) {
+		add_text(&syms);
 		r = elf_parts(bytes, image.len, &syms, parts, PARTS_MAX, &n, err);
+	}
 	if (r < 0)
 		return err_wrap(err, "%s", k->image);
 	kernel_image_build_id(&image, k->arch, &id, NULL); /* one without it is fine */

@@ -87,7 +87,8 @@ def agree():
             if said == b"Linux version ":
                 return True, ""
             return False, "where the symbols have linux_banner the guest has '%s'" % printable(said)
-        read(address("_text") or address("_stext") or 0, 8)
+        # arm64 does not map what is before _stext
+        read(address("_stext") or address("_text") or 0, 8)
         return True, ""
     except gdb.MemoryError:
         return False, "the kernel is not where the symbols say" + hidden()

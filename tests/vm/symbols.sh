@@ -52,6 +52,8 @@ for line in open(sys.argv[2]):
         seen.add("%016x %s" % (at - slide if at >= 1 << 63 else at, name))
 print("\n".join(sorted(seen)))
 P
+	# the start of the image is named by us where the kernel does not
+	grep -q ' _text$' "$out.guest" || sed -i '/ _text$/d' "$out.ours"
 }
 
 kernel_path() { "$lab" kernel path "$1" --arch "$2" --offline; }
@@ -73,9 +75,9 @@ is_whole() {
 # what vmlinux does not have at that address
 is_of_vmlinux() {
 	nm "$3" | awk 'NF == 3 { print $1, $3 }' | sort -u >vmlinux.symbols
-	comm -23 "$1-$2.ours" vmlinux.symbols | head -n 20 >more
-	cat more
-	[[ ! -s more ]]
+	comm -23 "$1-$2.ours" vmlinux.symbols | head -n 20 >missing
+	cat missing
+	[[ ! -s missing ]]
 }
 
 if [[ ${1:-} == all ]]; then
