@@ -9,6 +9,7 @@ cd "$(dirname "$0")/../.."
 lab_setup
 tty=$PWD/tests/vm/shell-tty.py
 cd "$dir"
+export TMPDIR=$dir
 
 # 1 MiB in and 1 MiB out, past who reads slowly, and the command's exit code
 bytes() {
@@ -40,7 +41,8 @@ ok "its kernel's log too" test -s kept/dmesg.log
 ok "no input that is left does no harm" exits 0 bash -c "yes | '$lab' shell --kernel 6.1 --no-kaslr -- grep -qw nokaslr /proc/cmdline"
 ok "arm64: commands by a pipe, a signal's exit code" foreign
 ok "output that nobody reads" closed
-ok "no machine is left" exits 0 bash -c "'$lab' vm list | grep -qv ' shell '"
+nothing_left() { fails compgen -G 'lab-shell-*' && "$lab" vm list --json >list && fails grep "$dir" list; }
+ok "no machine is left, and no folder" nothing_left
 
 LAB=$lab python3 "$tty" >tty.tap || tap_failed=1
 while read -r line; do
