@@ -2,6 +2,7 @@
 
 import struct
 
+from lab import bare
 from lab.memory import (Command, Trouble, at, ctype, integer, need, offset, pointer, printable,
                         read, word)
 
@@ -32,7 +33,7 @@ def _text(ring, size, begin, after):
 
 def records():
     """(seq, nanoseconds, level, text) of each record, oldest first."""
-    ring = at(word(need("prb")), "struct printk_ringbuffer")
+    ring = at(word(need("prb", bare.find)), "struct printk_ringbuffer")
     descs, data = ring["desc_ring"], ring["text_data_ring"]
     bits, text_bits = int(descs["count_bits"]), int(data["size_bits"])
     if not 0 < bits <= MAX_BITS or not 0 < text_bits <= MAX_BITS:

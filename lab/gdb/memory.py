@@ -136,11 +136,12 @@ def address(name):
         return None
 
 
-def need(name):
+def need(name, find=address):
     """A symbol's address; Trouble when it is not known."""
-    found = address(name)
+    found = find(name)
     if found is None:
-        raise Trouble("the symbols do not have '%s'" % name)
+        raise Trouble("the symbols do not have '%s' (an image without CONFIG_KALLSYMS_ALL names no"
+                      " data: lab kernel pull --debug brings the debug package)" % name)
     return found
 
 
@@ -269,7 +270,4 @@ def per_cpu(name, cpu):
     where = need(name)
     if where < 1 << 47:
         where &= (2 << 20) - 1
-    table = address("__per_cpu_offset")
-    if table is None:
-        raise Trouble("the symbols do not have '__per_cpu_offset'")
-    return (where + word(table + 8 * cpu)) & WORD
+    return (where + word(need("__per_cpu_offset") + 8 * cpu)) & WORD

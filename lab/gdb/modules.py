@@ -5,7 +5,7 @@ import struct
 
 import gdb
 
-from lab import elf
+from lab import bare, elf
 from lab.memory import (Command, Trouble, at, chars, convenience, ctype, entries, field, has,
                         integer, need, pointer, read, string, word)
 
@@ -15,7 +15,7 @@ _loaded = {}  # name: address of .text
 
 def modules():
     """Every struct module, newest first."""
-    return entries(need("modules"), "struct module", "list", 2000)
+    return entries(need("modules", bare.find), "struct module", "list", 2000)
 
 
 def base(module):

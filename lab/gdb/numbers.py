@@ -4,7 +4,8 @@ import struct
 
 import gdb
 
-from lab.memory import address, read
+from lab import bare
+from lab.memory import read
 
 MAX_CALLS = 1024
 # Where a call's function in the kernel has another name than the call.
@@ -15,7 +16,7 @@ _names = {}
 
 
 def _table():
-    start = address("sys_call_table")
+    start = bare.find("sys_call_table")
     if start is None:
         return {}
     found = {}

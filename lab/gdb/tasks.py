@@ -2,8 +2,9 @@
 
 import gdb
 
-from lab.memory import (Command, Trouble, at, chars, ctype, entries, field, has, integer, need,
-                        offset, per_cpu, pointer, word)
+from lab.memory import (Command, Trouble, address, at, chars, ctype, entries, field, has,
+                        in_user_space, integer, is_arm64, offset, per_cpu, pointer, register,
+                        word)
 
 NAMESPACES = ("user", "mnt", "pid", "net", "uts", "ipc", "cgroup", "time")
 PF_KTHREAD = 0x00200000
@@ -11,11 +12,15 @@ LIMIT = 50000
 
 
 def threads():
-    """Every thread of every process, the idle task first."""
-    first = at(need("init_task"), "struct task_struct")
-    yield first
+    """Every thread of every process, the idle task first.
+
+    Where the symbols name no data (an image without CONFIG_KALLSYMS_ALL) the ring of tasks is
+    walked from the one that runs.
+    """
+    start = address("init_task")
+    first = at(start, "struct task_struct") if start else current()["group_leader"].dereference()
     seen = 0
-    for leader in entries(int(first["tasks"].address), "struct task_struct", "tasks", LIMIT):
+    for leader in _leaders(first):
         signal = pointer(leader["signal"])
         if not signal:  # being released
             yield leader
@@ -26,6 +31,11 @@ def threads():
             if seen > LIMIT:
                 raise Trouble("more than %d tasks: corrupt?" % LIMIT)
             yield task
+
+
+def _leaders(first):
+    yield first
+    yield from entries(int(first["tasks"].address), "struct task_struct", "tasks", LIMIT)
 
 
 def find(pid):
@@ -45,6 +55,11 @@ def current(cpu=None):
     if cpu is None:
         thread = gdb.selected_thread()
         cpu = thread.num - 1 if thread is not None else 0
+    if is_arm64() and address("runqueues") is None:
+        where = register("SP_EL0")  # in the kernel: arch/arm64/include/asm/current.h
+        if not where or in_user_space():
+            raise Trouble("without the symbol 'runqueues' the task that runs is not known here")
+        return at(where, "struct task_struct")
     queue = per_cpu("runqueues", cpu) + offset("struct rq", "curr")
     return at(word(queue), "struct task_struct")
 

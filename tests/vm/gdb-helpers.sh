@@ -3,7 +3,7 @@
 # jails prints its /proc files and its kernel's log, and calls sync(2), where gdb stops it.
 # With arguments: KERNEL/ARCH[/SYMBOLS]... instead of the two of make check.
 set -uo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 # shellcheck source=tests/tap.sh
 . tests/tap.sh
 lab_setup
@@ -45,6 +45,7 @@ summary: a payload in two jails says what it is
 files: [inner.sh, inner.policy.yml, outer.policy.yml]
 trace: false
 run: |
+  modprobe overlay 2>/dev/null
   echo "== modules"
   cat /proc/modules
   echo "== dmesg"
@@ -54,23 +55,17 @@ run: |
 EOF
 cat >"$dir/look.gdb" <<'EOF'
 continue
-echo == ps\n
-lab-ps
-echo == ns\n
-lab-ns
-echo == cred\n
-lab-cred
-echo == mounts\n
-lab-mounts
-echo == seccomp\n
-lab-seccomp
-echo == modules\n
-lab-modules
-echo == dmesg\n
-lab-dmesg
-echo == bounds\n
 python
 import gdb
+for name in "ps ns cred mounts seccomp modules dmesg".split():
+    print("==", name)
+    try:
+        gdb.execute("lab-" + name)
+    except gdb.error as why:
+        print(why)
+end
+echo == bounds\n
+python
 for command in ("lab-ps -x", "lab-ns 99999", "lab-cred no", "lab-dmesg x", "lab-syscalls",
 		"lab-core /nowhere", "lab-break ksys_sync:", "lab-break no_such_function",
 		"lab-break ksys_sync:no_such_name"):
