@@ -6,9 +6,13 @@
 
 #include <cmocka.h>
 
+#include <archive.h>
+#include <archive_entry.h>
 #include <elf.h>
+#include <fcntl.h>
 #include <string.h>
 
+#include "jail/base/io.h"
 #include "lab/debian/deb.h"
 #include "lab/kernel/kernel-image.h"
 
@@ -152,9 +156,106 @@ static void test_sha256(void **state)
 	assert_int_equal(sha256_file("/nowhere", hex, NULL), -ENOENT);
 }
 
+/* A bzImage whose payload is that, behind one sector of set-up. */
+static void write_bzimage(const char *path, const void *payload, uint32_t len)
+{
+	auto_cleanup(buf) file = {0};
+
+	bzimage("6.1.0 x");
+	image[0x1f1] = 1;
+	put(0x206, "\x08\x02", 2);
+	put(0x248, "\x00\x0c\x00\x00", 4); /* from the end of the second sector on */
+	put(0x24c, &len, 4);
+	buf_add(&file, image, sizeof(image));
+	buf_add(&file, payload, len);
+	assert_int_equal(io_write_atomic(AT_FDCWD, path, file.data, file.len, 0644, NULL), 0);
+}
+
+static void gzip_of(const void *data, size_t len, struct buf *out)
+{
+	uint8_t packed[512];
+	struct archive *a = archive_write_new();
+	struct archive_entry *e = archive_entry_new();
+	size_t used = 0;
+
+	archive_write_add_filter_gzip(a);
+	archive_write_set_format_raw(a);
+	archive_write_set_bytes_in_last_block(a, 1);
+	assert_int_equal(archive_write_open_memory(a, packed, sizeof(packed), &used), ARCHIVE_OK);
+	archive_entry_set_filetype(e, AE_IFREG);
+	assert_int_equal(archive_write_header(a, e), ARCHIVE_OK);
+	assert_int_equal(archive_write_data(a, data, len), len);
+	archive_write_close(a);
+	archive_entry_free(e);
+	archive_write_free(a);
+	buf_add(out, packed, used);
+}
+
+static void test_unpack(void **state)
+{
+	char path[] = "/tmp/test-kernel-XXXXXX";
+	uint8_t elf[100] = ELFMAG "\2\1", other[100] = "no ELF file";
+	auto_cleanup(buf) good = {0}, bad = {0}, out = {0};
+	struct err err = {0};
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	gzip_of(elf, sizeof(elf), &good);
+	gzip_of(other, sizeof(other), &bad);
+	write_bzimage(path, good.data, good.len);
+	buf_adds(&out, "before");
+	if (kernel_image_unpack(path, &out, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(out.len, 6 + sizeof(elf));
+	assert_memory_equal(out.data, "before", 6);
+	assert_memory_equal(out.data + 6, elf, sizeof(elf));
+
+	write_bzimage(path, bad.data, bad.len);
+	assert_int_equal(kernel_image_unpack(path, &out, &err), -EBADMSG);
+	assert_non_null(strstr(err.msg, "no ELF file is in"));
+	good.data[12] ^= 0x55;
+	write_bzimage(path, good.data, good.len);
+	assert_int_equal(kernel_image_unpack(path, &out, &err), -EBADMSG);
+	write_bzimage(path, "", 0);
+	assert_int_equal(kernel_image_unpack(path, &out, &err), -EBADMSG);
+	assert_non_null(strstr(err.msg, "cut short"));
+	assert_int_equal(out.len, 6 + sizeof(elf)); /* untouched by what failed */
+	unlink(path);
+	assert_int_equal(kernel_image_unpack(path, &out, &err), -ENOENT);
+}
+
+/* In a raw Image the vDSO, a program of its own, has a build id too. */
+static void test_build_id(void **state)
+{
+	static const char vdso[] = "\4\0\0\0\3\0\0\0\3\0\0\0GNU\0\1\2\3";
+	static const char kernel[] = "\4\0\0\0\4\0\0\0\3\0\0\0GNU\0\xde\xad\xbe\xef";
+	Elf64_Ehdr h = {.e_ident = ELFMAG "\2\1", .e_shoff = 1000};
+	auto_cleanup(buf) raw = {0};
+	auto_free char *id = NULL;
+	struct err err = {0};
+
+	(void)state;
+	buf_add(&raw, image, sizeof(image));
+	buf_add(&raw, &h, sizeof(h)); /* at a page's start */
+	buf_add(&raw, vdso, sizeof(vdso) - 1);
+	assert_int_equal(kernel_image_build_id(&raw, ARCH_ARM64, &id, &err), -ENODATA);
+	while (raw.len < 2 * sizeof(image))
+		buf_add(&raw, "", 1);
+	buf_add(&raw, kernel, sizeof(kernel) - 1);
+	assert_int_equal(kernel_image_build_id(&raw, ARCH_ARM64, &id, &err), 0);
+	assert_string_equal(id, "deadbeef");
+	raw.len--; /* cut in the id */
+	assert_int_equal(kernel_image_build_id(&raw, ARCH_ARM64, &id, &err), -ENODATA);
+	assert_int_equal(kernel_image_build_id(&raw, ARCH_AMD64, &id, &err), -EBADMSG);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_unpack, clear),
+		cmocka_unit_test_setup(test_build_id, clear),
 		cmocka_unit_test_setup(test_bzimage, clear),
 		cmocka_unit_test_setup(test_arm64, clear),
 		cmocka_unit_test_setup(test_zboot, clear),
