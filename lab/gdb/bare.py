@@ -19,16 +19,21 @@ def _pairs(function):
     start = address(function)
     if start is None:
         return
-    pages = {}
+    known = {}  # register: what is in it
     for i, (one,) in enumerate(struct.iter_unpack("<I", read(start, CODE))):
-        base = one >> 5 & 31
+        base = known.get(one >> 5 & 31)
         if one & 0x9F000000 == 0x90000000:  # adrp
             to = (one >> 5 & 0x7FFFF) << 2 | one >> 29 & 3
-            pages[one & 31] = (start + 4 * i >> 12) + to - (to >> 20 << 21) << 12
-        elif one & 0xFFC00000 == 0x91000000 and base in pages:  # add
-            yield pages[base] + (one >> 10 & 0xFFF)
-        elif one & 0xFFC00000 == 0xF9400000 and base in pages:  # ldr, 64 bits
-            yield pages[base] + 8 * (one >> 10 & 0xFFF)
+            known[one & 31] = (start + 4 * i >> 12) + to - (to >> 20 << 21) << 12
+        elif base is None:
+            continue
+        elif one & 0xFFC00000 == 0x91000000:  # add
+            known[one & 31] = base + (one >> 10 & 0xFFF)
+            yield known[one & 31]
+        elif one & 0xFFC00000 == 0xF9400000:  # ldr, 64 bits
+            yield base + 8 * (one >> 10 & 0xFFF)
+        elif one & 0xFFE00C00 == 0xF8400C00:  # ldr, which first moves its base
+            yield base + (one >> 12 & 0xFF)
 
 
 def _is_modules(where):
