@@ -20,7 +20,7 @@ static const struct opt options[] = {
 	{0, "check", NULL, OPT_FLAG, ARG(check),
 	 "no gdb: run it to its end and compare (default without a terminal)"},
 	{0, "to", "N", OPT_INT64, ARG(to),
-	 "gdb begins N instructions after the start of the machine (default:\nnear the end, a "
+	 "gdb begins N instructions after the start of the machine (default:\nnear the end, ten "
 	 "thousand before the last)"},
 	{'b', "break", "FUNC[:COND]", OPT_APPEND, ARG(breaks),
 	 "a hardware break point, for both directions, if COND holds (may be\nrepeated)"},

@@ -18,7 +18,8 @@ struct replay_want {
 };
 
 struct replay_report {
-	int64_t icount;	      /* instructions executed */
+	int64_t icount;	      /* instructions executed; those after a reset was asked for count
+				 as recorded */
 	int64_t serial_bytes; /* that the console got */
 	int64_t differs;      /* first byte of the console that differs; -1: none */
 };
@@ -33,7 +34,7 @@ int replay_run(const struct recording *rec, const struct replay_want *want, bool
 	       struct replay_report *ret, struct err *err);
 
 /*
- * Let debuggers attach to it at an instruction, at the farthest a thousand before the last one:
+ * Let debuggers attach to it at an instruction, at the farthest ten thousand before the last one:
  * job's callbacks are called as by a run of the cell, with address once it is there (job.h). listen
  * NULL: beside the other sockets. Returns when job->over() says so.
  */
