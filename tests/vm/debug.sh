@@ -36,7 +36,7 @@ if [[ ${1:-} == all ]]; then
 	while read -r kernel arch debug; do
 		[[ $debug == true ]] && ok "$kernel $arch, the debug package" hits "$kernel" "$arch" package 'kernel/fork.c:'
 		ok "$kernel $arch, the image alone" hits "$kernel" "$arch" image 'ksys_unshare'
-	done < <("$lab" kernel list --json | jq -r '.[] | select(.suite) | "\(.name) \(.arch) \(.debug != null)"')
+	done < <("$lab" kernel list --json | jq -r '.[] | select(.suite) | "\(.name) \(.arch) \(.debug_bytes > 0)"')
 	done_testing
 	exit
 fi
