@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The commands that lab brings into gdb, held against what the guest itself says: a payload in two
 # jails prints its /proc files and its kernel's log, and calls sync(2), where gdb stops it.
-# With arguments: KERNEL/ARCH[/SYMBOLS]... instead of the two of make check.
+# With arguments: KERNEL/ARCH[/SYMBOLS]... instead of the two of make check, or all.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 # shellcheck source=tests/tap.sh
@@ -99,7 +99,10 @@ look() {
 held() { python3 "$tests/vm/gdb-helpers.py" "$1" "$dir/gdb" "$dir/guest"; }
 
 cells=("$@")
-((${#cells[@]})) || cells=(6.1/amd64/auto 7.2/arm64/image)
+case ${cells[*]} in
+'') cells=(6.1/amd64/auto 7.2/arm64/image) ;;
+all) cells=({5.10,6.1,6.12,6.18,7.2}/{amd64,arm64}/image) ;;
+esac
 for cell in "${cells[@]}"; do
 	IFS=/ read -r kernel arch symbols <<<"$cell/auto"
 	symbols=${symbols%%/*}
