@@ -122,16 +122,6 @@ static void drop(struct buf *in, size_t n)
 	in->len -= n;
 }
 
-/* "E.lab: TEXT", which gdb shows; without the characters that it would not decode there. */
-static void add_failure(struct buf *out, const char *text)
-{
-	auto_free char *body = str_printf("E.lab: %s", text);
-
-	for (char *c = body; (c = strpbrk(c, "$#}*\n"));)
-		*c = '.';
-	rsp_add_packet(out, body, strlen(body));
-}
-
 /* --- clients that cannot be served --- */
 
 static void refused_end(struct refused *f)
@@ -169,7 +159,7 @@ static void serve_refused(struct refused *f)
 			auto_cleanup(buf) out = {0};
 
 			buf_adds(&out, "+");
-			add_failure(&out, f->why);
+			rsp_add_failure(&out, f->why);
 			send(f->fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 			/* not closed before the other side has read it and hangs up */
 			shutdown(f->fd, SHUT_WR);
@@ -298,7 +288,7 @@ static void answer_offsets(struct relay *r)
 		return;
 	}
 	buf_adds(&r->out.data, "+");
-	add_failure(&r->out.data, err.msg);
+	rsp_add_failure(&r->out.data, err.msg);
 	r->own_answers++;
 }
 
@@ -391,44 +381,11 @@ static int serve_stub(struct relay *r)
 	return n < 0 || r->out.data.len - r->out.sent > UNREAD_MAX ? -EMSGSIZE : gone;
 }
 
-/*
- * A gdb that waits for the guest hears that it has ended, as of any program: what it was told to do
- * next goes on. It acknowledges, and hangs up.
- */
-static void say_exited(struct relay *r)
-{
-	int64_t deadline = io_now_ms() + FAREWELL_MS, left;
-	struct pollfd p = {.fd = r->client, .events = POLLIN};
-
-	if (!r->running) {
-		push(r->client, &r->out);
-		return;
-	}
-	rsp_add_packet(&r->out.data, "W00", 3);
-	while (push(r->client, &r->out) == 0 && (left = deadline - io_now_ms()) > 0 &&
-	       poll(&p, 1, left) >= 0 && pull(r->client, &r->in) == 0)
-		buf_reset(&r->in);
-}
-
 /* QEMU is gone: nothing is left to detach from. */
 static void stub_gone(struct relay *r)
 {
-	say_exited(r);
+	push(r->client, &r->out);
 	stub_deinit(&r->stub);
-	client_gone(r);
-}
-
-/* The relay ends, as a rule because the machine does: then the stub's end is near. */
-static void leave_client(struct relay *r)
-{
-	int64_t deadline = io_now_ms() + FAREWELL_MS, left;
-	struct pollfd p = {.fd = r->stub.fd, .events = POLLIN};
-
-	while (r->running && (left = deadline - io_now_ms()) > 0 && poll(&p, 1, left) > 0)
-		if (serve_stub(r) < 0) {
-			stub_gone(r);
-			return;
-		}
 	client_gone(r);
 }
 
@@ -488,15 +445,21 @@ static bool somebody_refused(const struct relay *r)
 	return false;
 }
 
-/* gdb takes it for the end of its process, and not for a failure. */
+/*
+ * gdb takes it for the end of its process, and not for a failure: what it was told to do next goes
+ * on. It acknowledges, and hangs up.
+ */
 static void say_ended(struct relay *r)
 {
-	static const char exited[] = "W00;process:1";
+	int64_t deadline = io_now_ms() + FAREWELL_MS, left;
+	struct pollfd p = {.fd = r->client, .events = POLLIN};
 
-	rsp_add_packet(&r->out.data, exited, sizeof(exited) - 1);
-	r->own_answers++;
+	rsp_add_packet(&r->out.data, "W00", 3);
 	r->running = false;
 	r->detached = true;
+	while (push(r->client, &r->out) == 0 && (left = deadline - io_now_ms()) > 0 &&
+	       poll(&p, 1, (int)left) >= 0 && pull(r->client, &r->in) == 0)
+		buf_reset(&r->in);
 }
 
 static void *run(void *data)
@@ -518,7 +481,7 @@ static void *run(void *data)
 		serve(r, fds);
 	}
 	if (r->client >= 0)
-		leave_client(r);
+		client_gone(r);
 	return NULL;
 }
 

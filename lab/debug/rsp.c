@@ -88,6 +88,15 @@ void rsp_add_packet(struct buf *out, const char *body, size_t len)
 	buf_addf(out, "#%02x", checksum(out->data + start, out->len - start));
 }
 
+void rsp_add_failure(struct buf *out, const char *text)
+{
+	auto_free char *body = str_printf("E.lab: %s", text);
+
+	for (char *c = body; (c = strpbrk(c, "$#}*\n"));)
+		*c = '.';
+	rsp_add_packet(out, body, strlen(body));
+}
+
 int rsp_decode(const char *body, size_t len, struct buf *out, struct err *err)
 {
 	size_t start = out->len;

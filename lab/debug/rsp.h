@@ -35,6 +35,8 @@ struct rsp_item {
 ssize_t rsp_next(const char *data, size_t len, struct rsp_item *ret, struct err *err);
 /* Append a whole packet with its checksum; body is escaped as needed. */
 void rsp_add_packet(struct buf *out, const char *body, size_t len);
+/* "E.lab: TEXT", which gdb shows; '.' for the characters that it would not decode there. */
+void rsp_add_failure(struct buf *out, const char *text);
 /* Append what body means, escapes and run-lengths expanded. -EPROTO, -EMSGSIZE. */
 int rsp_decode(const char *body, size_t len, struct buf *out, struct err *err);
 /* Whether a client's packet lets the guest go on: c, C, s, S, D, vCont;... with one of them. */

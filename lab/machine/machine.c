@@ -498,7 +498,7 @@ static int run_session(struct session *s, struct virt *v, struct err *err)
 /* QEMU first: then nobody writes to the files any more. */
 static int finish(struct session *s, int r, struct err *err)
 {
-	if (r == 0 && s->o->ending == END_EXITED)
+	if (r == 0 && (s->o->ending == END_EXITED || s->o->ending == END_TIMEOUT))
 		attach_ended(&s->attach);
 	/* A relay that waits for QEMU hears of its end; the machine itself stays until it is done.
 	 */

@@ -138,6 +138,9 @@ static void test_round_trip(void **state)
 	rsp_add_packet(&packet, "OK", 2);
 	assert_string_equal(packet.data, "$OK#9a");
 	buf_reset(&packet);
+	rsp_add_failure(&packet, "a#b\n");
+	assert_string_equal(packet.data, "$E.lab: a.b.#1b");
+	buf_reset(&packet);
 	rsp_add_packet(&packet, all, sizeof(all));
 	assert_int_equal(rsp_next(packet.data, packet.len, &item, NULL), packet.len);
 	assert_true(item.checksum_ok);
