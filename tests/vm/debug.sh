@@ -34,7 +34,11 @@ hits() {
 
 if [[ ${1:-} == all ]]; then
 	while read -r kernel arch debug; do
-		[[ $debug == true ]] && ok "$kernel $arch, the debug package" hits "$kernel" "$arch" package 'kernel/fork.c:'
+		if [[ $debug == true ]]; then
+			ok "$kernel $arch, the debug package" hits "$kernel" "$arch" package 'kernel/fork.c:'
+		else
+			skip "$kernel $arch, the debug package" "Debian has none"
+		fi
 		ok "$kernel $arch, the image alone" hits "$kernel" "$arch" image 'ksys_unshare'
 	done < <("$lab" kernel list --json | jq -r '.[] | select(.suite) | "\(.name) \(.arch) \(.debug_bytes > 0)"')
 	done_testing
