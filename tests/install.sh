@@ -37,6 +37,13 @@ pages() {
 scenarios() {
 	"$prefix/bin/lab" list "$prefix/share/jail-lab/scenarios" | grep hello >/dev/null
 }
+debugs() { # with the commands for gdb that were installed
+	echo lab-ps >ps.gdb
+	"$prefix/bin/lab" debug -q --batch --symbols image -x ps.gdb --out debug \
+		"$prefix/share/jail-lab/scenarios/hello.yml" >debug.txt 2>&1 || :
+	cat debug.txt
+	grep -q ' init$' debug.txt
+}
 no_checkout() { # nothing in it points back at where it was built
 	! grep -rlF "$PWD/" "$prefix/share" "$prefix/bin/jail"
 }
@@ -60,6 +67,7 @@ ok "lab finds its kernels" kernels
 ok "lab finds the fragments of kernels" fragments
 ok "every man page" pages
 ok "lab reads its scenarios" scenarios
+ok "lab debug has its commands in gdb" debugs
 cd "$OLDPWD"
 ok "nothing points back at the checkout" no_checkout
 ok "a second install replaces the first" again

@@ -2,7 +2,7 @@
 # objects, test-jail-*.c jail's, the others the base only.
 #
 #   make check                 everything; STAGES="static unit fuzz integration vm install" chooses
-#   make check-all             that, and lab debug on every pinned kernel (2 GB of debug packages)
+#   make check-all             that, and lab debug on every pinned kernel (the stage "pins")
 #   make check-kernels         kernels built from source for real (an hour); PARTS="build run …" chooses
 #   make unit                  the unit tests
 #   make fuzz FUZZ_SECONDS=30  libFuzzer on each tests/fuzz/fuzz-*.c, that long
@@ -63,9 +63,9 @@ check:
 	$(Q)scripts/setup --check
 	$(Q)scripts/check "$(O)" $(STAGES)
 
-check-all: check
-	$(Q)BUILD="$(O)" tests/vm/debug.sh all
-	$(Q)BUILD="$(O)" tests/vm/symbols.sh all
+check-all:
+	$(Q)scripts/setup --check
+	$(Q)scripts/check "$(O)" $(or $(STAGES),build static unit fuzz integration vm pins install)
 
 check-kernels: all
 	$(Q)scripts/setup --check

@@ -89,7 +89,7 @@ EOF
 # look KERNEL ARCH SYMBOLS: a session; what gdb and the guest say
 look() {
 	out=$dir/$1-$2
-	"$lab" debug --kernel "$1" --arch "$2" --symbols "$3" --offline --quiet --batch --timeout 10m \
+	"$lab" debug --kernel "$1" --arch "$2" --symbols "$3" --quiet --batch --timeout 10m \
 		--break ksys_sync -x "$dir/look.gdb" --out "$out" "$dir/helpers.yml" >"$dir/gdb" 2>&1 ||
 		{ tail -20 "$dir/gdb"; return 1; }
 	find "$out" -name stdout -exec cp {} "$dir/guest" \;

@@ -79,7 +79,7 @@ lands() { # lands ARCH N: at that instruction, and at the same place each time
 	cat 1 2
 	grep -q "instruction count = $2" 1 && grep -q '^pc .*0x' 1 && cmp 1 2
 }
-has_package() { "$lab" replay -q --offline --symbols package --batch -x where.gdb "$1/6.1-$1/later" >/dev/null 2>&1; }
+has_package() { "$lab" kernel path 6.1 --arch "$1" --what vmlinux --offline >/dev/null 2>&1; }
 
 ok "arm64: recorded, one that exits and one that panics, and judged as by lab run" \
 	recorded arm64 exits.yml later.yml

@@ -22,7 +22,7 @@ S
 # what unshare(CLONE_NEWUTS) is called with, there and no longer, and what it returns
 shows_values() {
 	local out=$1-$2
-	timeout 300 "$lab" debug -q --batch --offline --no-build --out "$out" --kernel "$1" --arch "$2" \
+	timeout 300 "$lab" debug -q --batch --out "$out" --kernel "$1" --arch "$2" \
 		--symbols image --break 'ksys_unshare:unshare_flags & 0x4000000' -x hit.gdb \
 		"$top/scenarios/ns/uts.yml" >"$out.txt" 2>&1 || true
 	cat "$out.txt"
@@ -34,11 +34,25 @@ shows_values() {
 # layouts ELF: as the names of the first such file have it
 layouts() { NAMES=$names LAYOUTS=$2 gdb-multiarch -nx -q -batch -x "$top/tests/vm/types.py" "$1"; }
 
+# our_elf KERNEL ARCH: what was made of its image
+our_elf() {
+	local elf
+	elf=$(echo "$cache/symbols/$(sha256sum <"$("$lab" kernel path "$1" --arch "$2")" | cut -c 1-64)"-*.elf)
+	echo "${elf##* }"
+}
+
+names() { nm "$1" | awk 'NF == 3 { print $1, $3 }' | LC_ALL=C sort -u; }
+have_names() { # vmlinux has each of ours, at its address
+	names "$(our_elf "$1" "$2")" >ours
+	names "$3" >vmlinux
+	LC_ALL=C comm -23 ours vmlinux | head -n 20 | tee missing
+	[[ $(wc -l <ours) -gt 10000 && ! -s missing ]]
+}
+
 # Types of the same name that are not the same (in drivers) may be taken for each other: three at most.
 are_equal() {
-	local elf names=$PWD/$1-$2.names
-	elf=$(echo "$cache/symbols/$(sha256sum <"$("$lab" kernel path "$1" --arch "$2" --offline)" | cut -c 1-64)"-*.elf)
-	layouts "${elf##* }" ours.json
+	local names=$PWD/$1-$2.names
+	layouts "$(our_elf "$1" "$2")" ours.json
 	layouts "$3" vmlinux.json
 	python3 - <<'P'
 import json
@@ -63,9 +77,10 @@ for pair in "${pairs[@]}"; do
 	kernel=${pair%:*} arch=${pair#*:}
 	ok "$kernel $arch: arguments and results" shows_values "$kernel" "$arch"
 	if vmlinux=$("$lab" kernel path "$kernel" --arch "$arch" --what vmlinux --offline 2>why); then
+		ok "$kernel $arch: names as in vmlinux" have_names "$kernel" "$arch" "$vmlinux"
 		ok "$kernel $arch: types as in vmlinux" are_equal "$kernel" "$arch" "$vmlinux"
 	else
-		skip "$kernel $arch: types as in vmlinux" "$(head -n 1 why)"
+		skip "$kernel $arch: names and types as in vmlinux" "$(head -n 1 why)"
 	fi
 done
 done_testing
