@@ -270,7 +270,7 @@ static int find_slide(struct relay *r, struct err *err)
 	if (r->have_slide || r->o.nokaslr)
 		return 0;
 	flush_to_stub(r);
-	e = stub_slide(&r->stub, r->o.arch, &r->link, &r->slide, err);
+	e = slide_find(&r->stub, r->o.arch, &r->link, &r->slide, err);
 	if (e < 0)
 		return err_wrap(err, "the kernel's slide is not known");
 	r->have_slide = true;

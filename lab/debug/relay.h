@@ -19,12 +19,7 @@
 
 #include "jail/base/arch.h"
 #include "jail/base/err.h"
-
-/* The addresses of a kernel that its slide is found by, as it was linked. */
-struct link_addresses {
-	uint64_t base;	 /* of the first loadable segment: what TextSeg replaces */
-	uint64_t anchor; /* asm_exc_divide_error (amd64), vectors (arm64) */
-};
+#include "lab/debug/slide.h"
 
 struct relay_options {
 	const char *listen; /* as listen_on() takes it (listen.h) */

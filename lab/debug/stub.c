@@ -18,7 +18,6 @@ enum {
 	ANNEXES_MAX = 32,
 	OUTPUT_MAX = 4 << 20, /* of the monitor */
 	RETRY_NS = 5000000,
-	STEPS_MAX = 200, /* of the trampoline into an arm64 kernel: some 20 */
 };
 
 /* --- packets --- */
@@ -123,6 +122,11 @@ static int64_t soon(void)
 	return io_now_ms() + STUB_MS;
 }
 
+int stub_ask(struct stub *s, const char *text, struct buf *reply, struct err *err)
+{
+	return request(s, text, reply, soon(), err);
+}
+
 /* Hex digits as the bytes they stand for; what follows the last whole byte is left. */
 static size_t from_hex(const char *hex, uint8_t *to, size_t max)
 {
@@ -174,7 +178,7 @@ int stub_detach(struct stub *s, struct err *err)
 {
 	auto_cleanup(buf) reply = {0};
 	/* ";1" for those with whom the client before agreed on "multiprocess" */
-	int r = request(s, "D;1", &reply, soon(), err);
+	int r = stub_ask(s, "D;1", &reply, err);
 
 	if (r == 0 && !str_eq(reply.data, "OK"))
 		r = err_set(err, EIO, "the debug stub does not let the guest go");
@@ -202,7 +206,7 @@ int stub_read(struct stub *s, uint64_t address, void *to, size_t len, struct err
 		int r;
 
 		snprintf(text, sizeof(text), "m%" PRIx64 ",%zx", address + done, n);
-		r = request(s, text, &reply, soon(), err);
+		r = stub_ask(s, text, &reply, err);
 		if (r < 0)
 			return r;
 		/* "E14", not bytes */
@@ -254,7 +258,7 @@ static int read_annex(struct stub *s, const char *annex, struct buf *out, struct
 			     XML_BYTES) >= (int)sizeof(text) ||
 		    out->len > XML_MAX)
 			return err_set(err, EMSGSIZE, "the target's description is too long");
-		r = request(s, text, &reply, soon(), err);
+		r = stub_ask(s, text, &reply, err);
 		if (r < 0)
 			return r;
 		if (reply.data[0] != 'm' && reply.data[0] != 'l')
@@ -298,7 +302,7 @@ static bool find_register(const char *xml, const char *name, uint64_t *number)
 	return false;
 }
 
-static int register_number(struct stub *s, const char *name, uint64_t *ret, struct err *err)
+int stub_register_number(struct stub *s, const char *name, uint64_t *ret, struct err *err)
 {
 	auto_cleanup(buf) target = {0};
 	const char *include, *href;
@@ -326,7 +330,7 @@ static int register_number(struct stub *s, const char *name, uint64_t *ret, stru
 }
 
 /* Its value is in the target's order of bytes: both are little-endian. */
-static int read_register(struct stub *s, uint64_t number, uint64_t *ret, struct err *err)
+int stub_register(struct stub *s, uint64_t number, uint64_t *ret, struct err *err)
 {
 	auto_cleanup(buf) reply = {0};
 	uint8_t bytes[8] = {0};
@@ -335,7 +339,7 @@ static int read_register(struct stub *s, uint64_t number, uint64_t *ret, struct 
 	int r;
 
 	snprintf(text, sizeof(text), "p%" PRIx64, number);
-	r = request(s, text, &reply, soon(), err);
+	r = stub_ask(s, text, &reply, err);
 	if (r < 0)
 		return r;
 	if (from_hex(reply.data, bytes, sizeof(bytes)) < 4)
@@ -345,162 +349,4 @@ static int read_register(struct stub *s, uint64_t number, uint64_t *ret, struct 
 		value = value << 8 | bytes[i];
 	*ret = value;
 	return 0;
-}
-
-int stub_register(struct stub *s, const char *name, uint64_t *ret, struct err *err)
-{
-	uint64_t number;
-	int r = register_number(s, name, &number, err);
-
-	return r < 0 ? r : read_register(s, number, ret, err);
-}
-
-/* --- the slide --- */
-
-static bool plausible(enum arch arch, uint64_t handler, uint64_t slide)
-{
-	/* CONFIG_PHYSICAL_ALIGN, and below CONFIG_RANDOMIZE_BASE_MAX_OFFSET */
-	if (arch == ARCH_AMD64)
-		return handler >> 63 && !(slide & 0x1fffff) && slide < 1ULL << 30;
-	/* segments of the image are mapped by 64 KiB; a third of the space for addresses */
-	return handler >> 63 && !(slide & 0xffff) && slide < 1ULL << 48;
-}
-
-static int not_yet(struct err *err)
-{
-	return err_set(err, EAGAIN, "the kernel has not set up its exceptions yet: it still boots");
-}
-
-static int slide_amd64(struct stub *s, uint64_t anchor, uint64_t *ret, struct err *err)
-{
-	static const char key[] = "IDT=";
-	auto_cleanup(buf) said = {0};
-	uint8_t gate[16];
-	uint64_t table, handler;
-	const char *at;
-	int r = stub_monitor(s, "info registers", &said, err);
-
-	if (r < 0)
-		return r;
-	at = said.data ? strstr(said.data, key) : NULL;
-	if (!at)
-		return err_set(err, EIO, "QEMU's monitor does not say where the IDT is");
-	table = strtoull(at + sizeof(key) - 1, NULL, 16);
-	if (!(table >> 63))
-		return not_yet(err);
-	r = stub_read(s, table, gate, sizeof(gate), err);
-	if (r == -EFAULT)
-		return not_yet(err);
-	if (r < 0)
-		return r;
-	handler = gate[0] | gate[1] << 8 | (uint64_t)gate[6] << 16 | (uint64_t)gate[7] << 24;
-	for (int i = 0; i < 4; i++)
-		handler |= (uint64_t)gate[8 + i] << (32 + 8 * i);
-	if (!plausible(ARCH_AMD64, handler, handler - anchor))
-		return not_yet(err);
-	*ret = handler - anchor;
-	return 0;
-}
-
-/* Let the guest go on by command until it stops by itself. */
-static int go(struct stub *s, const char *command, struct err *err)
-{
-	auto_cleanup(buf) reply = {0};
-	int r = request(s, command, &reply, soon(), err);
-
-	if (r == 0 && reply.data[0] != 'T' && reply.data[0] != 'S')
-		return err_set(err, EIO, "the guest did not stop: %.20s", reply.data);
-	return r;
-}
-
-static int entry_breaks(struct stub *s, char command, uint64_t vbar, struct err *err)
-{
-	/* Arm ARM D1.10.2: from a lower level, by 64-bit and 32-bit programs */
-	static const unsigned int offsets[] = {0x400, 0x480, 0x500, 0x580,
-					       0x600, 0x680, 0x700, 0x780};
-	auto_cleanup(buf) reply = {0};
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < array_len(offsets); i++) {
-		char text[64];
-
-		snprintf(text, sizeof(text), "%c1,%" PRIx64 ",4", command, vbar + offsets[i]);
-		r = request(s, text, &reply, soon(), err);
-	}
-	return r;
-}
-
-struct arm64_state {
-	uint64_t vbar, cpsr, pc;
-};
-
-static int read_state(struct stub *s, const struct arm64_state *numbers, struct arm64_state *ret,
-		      struct err *err)
-{
-	int r = read_register(s, numbers->vbar, &ret->vbar, err);
-
-	if (r == 0)
-		r = read_register(s, numbers->cpsr, &ret->cpsr, err);
-	return r < 0 ? r : read_register(s, numbers->pc, &ret->pc, err);
-}
-
-/* Let the program go on until it enters the kernel, a tick of the timer's later at the latest. */
-static int leave_program(struct stub *s, uint64_t vbar, struct err *err)
-{
-	int r = entry_breaks(s, 'Z', vbar, err), e;
-
-	if (r == 0)
-		r = go(s, "c", err);
-	e = entry_breaks(s, 'z', vbar, r < 0 ? NULL : err);
-	return r < 0 ? r : e;
-}
-
-/*
- * With page tables of its own for programs (CONFIG_UNMAP_KERNEL_AT_EL0, which KASLR turns on) an
- * arm64 kernel has VBAR at a trampoline while one runs, and nothing else of itself mapped. Go on
- * until what runs is neither a program nor where VBAR points to.
- */
-static int into_kernel(struct stub *s, uint64_t *vbar, struct err *err)
-{
-	enum { MODE = 0xf, PAGE = 0x1000 };
-	struct arm64_state numbers, now;
-	int r = register_number(s, "VBAR", &numbers.vbar, err);
-
-	if (r == 0)
-		r = register_number(s, "cpsr", &numbers.cpsr, err);
-	if (r == 0)
-		r = register_number(s, "pc", &numbers.pc, err);
-	for (int i = 0; r == 0 && i < STEPS_MAX; i++) {
-		r = read_state(s, &numbers, &now, err);
-		if (r < 0)
-			break;
-		*vbar = now.vbar;
-		if (!(now.cpsr & MODE))
-			r = leave_program(s, now.vbar, err);
-		else if (now.pc - (now.vbar & -(uint64_t)PAGE) < 2 * PAGE)
-			r = go(s, "s", err);
-		else
-			break;
-	}
-	return r;
-}
-
-static int slide_arm64(struct stub *s, uint64_t anchor, uint64_t *ret, struct err *err)
-{
-	uint64_t vbar = 0;
-	int r = into_kernel(s, &vbar, err);
-
-	if (r < 0)
-		return r;
-	if (!plausible(ARCH_ARM64, vbar, vbar - anchor))
-		return not_yet(err);
-	*ret = vbar - anchor;
-	return 0;
-}
-
-int stub_slide(struct stub *s, enum arch arch, const struct link_addresses *link, uint64_t *ret,
-	       struct err *err)
-{
-	return arch == ARCH_AMD64 ? slide_amd64(s, link->anchor, ret, err)
-				  : slide_arm64(s, link->anchor, ret, err);
 }

@@ -9,10 +9,8 @@
 
 #include <stdint.h>
 
-#include "jail/base/arch.h"
 #include "jail/base/err.h"
 #include "jail/base/str.h"
-#include "lab/debug/relay.h"
 
 enum { STUB_MS = 5000 };
 
@@ -32,15 +30,9 @@ int stub_read(struct stub *s, uint64_t address, void *to, size_t len, struct err
 /* A command of QEMU's monitor ("info registers"); its output is appended to out. */
 int stub_monitor(struct stub *s, const char *command, struct buf *out, struct err *err);
 /* A register by its name in the target's description, "VBAR" say. -ENOENT: there is none. */
-int stub_register(struct stub *s, const char *name, uint64_t *ret, struct err *err);
-
-/*
- * How far KASLR moved the kernel: where the handler of the anchor is, minus where it was linked.
- * amd64: the first gate of the interrupt table (Intel SDM 3A, 6.14.1), whose handler is
- * asm_exc_divide_error; arm64: VBAR_EL1, which holds the address of vectors. -EAGAIN: the kernel
- * has not set them up yet (it still boots).
- */
-int stub_slide(struct stub *s, enum arch arch, const struct link_addresses *link, uint64_t *ret,
-	       struct err *err);
+int stub_register_number(struct stub *s, const char *name, uint64_t *ret, struct err *err);
+int stub_register(struct stub *s, uint64_t number, uint64_t *ret, struct err *err);
+/* A packet of the protocol ("s", "Z1,…"), and its answer in place of what reply held. */
+int stub_ask(struct stub *s, const char *text, struct buf *reply, struct err *err);
 
 #endif

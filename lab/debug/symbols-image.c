@@ -91,40 +91,15 @@ static int make(const struct kernel *k, const char *path, struct err *err)
 	return io_write_atomic(AT_FDCWD, path, elf.data, elf.len, 0644, err);
 }
 
-struct finding {
-	const char *name;
-	uint64_t address;
-};
-
-static int on_symbol(void *data, const char *name, uint64_t value, bool is_function)
-{
-	struct finding *f = data;
-
-	(void)is_function;
-	if (!str_eq(name, f->name))
-		return 0;
-	f->address = value;
-	return 1;
-}
-
 /* -EBADMSG: it is no such file. */
 static int look(const struct kernel *k, const char *path, enum symbols_kind *kind,
 		struct link_addresses *link, struct err *err)
 {
-	struct finding anchor = {.name = k->arch == ARCH_AMD64 ? "asm_exc_divide_error"
-							       : "vectors"};
 	auto_cleanup(buf) types = {0};
-	struct link_addresses found;
-	int r = elf_load_address(path, &found.base, err);
+	int r = link_addresses_read(path, k->arch, link, err);
 
-	if (r == 0)
-		r = elf_symbols(path, on_symbol, &anchor, err);
-	if (r == 0)
-		r = err_set(err, EBADMSG, "kernel %s has no symbol '%s'", k->name, anchor.name);
 	if (r < 0)
 		return r;
-	found.anchor = anchor.address;
-	*link = found;
 	*kind = elf_file_section(path, ".debug_abbrev", 1 << 20, &types, NULL) == 0 ? SYMBOLS_TYPES
 										    : SYMBOLS_NAMES;
 	return 0;

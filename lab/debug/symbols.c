@@ -25,48 +25,6 @@ void symbols_deinit(struct symbols *s)
 	*s = (struct symbols){0};
 }
 
-/* ---- addresses ---- */
-
-static const char *anchor_name(enum arch arch)
-{
-	return arch == ARCH_AMD64 ? "asm_exc_divide_error" : "vectors";
-}
-
-struct lookup {
-	const char *name;
-	uint64_t value;
-};
-
-static int on_anchor(void *data, const char *name, uint64_t value, bool is_function)
-{
-	struct lookup *l = data;
-
-	(void)is_function;
-	if (!str_eq(name, l->name))
-		return 0;
-	l->value = value;
-	return 1;
-}
-
-static int read_link(const char *vmlinux, enum arch arch, struct link_addresses *ret,
-		     struct err *err)
-{
-	struct lookup l = {.name = anchor_name(arch)};
-	struct link_addresses link;
-	int r = elf_load_address(vmlinux, &link.base, err);
-
-	if (r == 0)
-		r = elf_symbols(vmlinux, on_anchor, &l, err);
-	if (r < 0)
-		return r;
-	if (r == 0)
-		return err_set(err, EBADMSG, "%s: no kernel for %s (it has no symbol '%s')",
-			       vmlinux, arch_name(arch), l.name);
-	link.anchor = l.value;
-	*ret = link;
-	return 0;
-}
-
 /* ---- source ---- */
 
 /*
@@ -113,7 +71,7 @@ static char *find_source(const struct kernel *k)
 static int take_full(const struct kernel *k, const char *vmlinux, struct symbols *s,
 		     struct err *err)
 {
-	int r = read_link(vmlinux, k->arch, &s->link, err);
+	int r = link_addresses_read(vmlinux, k->arch, &s->link, err);
 
 	if (r < 0)
 		return r;
@@ -264,7 +222,7 @@ int symbols_link_addresses(const struct kernel *k, struct link_addresses *ret, s
 	auto_cleanup(symbols) s = {0};
 	int r;
 
-	if (k->vmlinux && read_link(k->vmlinux, k->arch, ret, NULL) == 0)
+	if (k->vmlinux && link_addresses_read(k->vmlinux, k->arch, ret, NULL) == 0)
 		return 0;
 	r = from_image(k, &s, err);
 	if (r == 0)

@@ -8,7 +8,7 @@
 #ifndef LAB_SYMBOLS_H
 #define LAB_SYMBOLS_H
 
-#include "lab/debug/relay.h"
+#include "lab/debug/slide.h"
 #include "lab/kernel/kernel.h"
 
 enum symbols_kind {
