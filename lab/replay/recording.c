@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "jail/base/io.h"
 #include "lab/debian/deb.h"
@@ -121,11 +123,23 @@ static int parse(const char *path, const json_t *j, struct recording *r, struct 
 	return ret;
 }
 
+/* A plain file itself: QEMU would follow a link to any file of the user's, and write to it. */
+static int check_plain(const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return err_errno(err, "%s", path);
+	return S_ISREG(st.st_mode) ? 0 : err_set(err, EINVAL, "%s is no plain file", path);
+}
+
 static int check_file(const char *what, const char *path, const char *sha256, struct err *err)
 {
 	char hex[65];
-	int r = sha256_file(path, hex, err);
+	int r = check_plain(path, err);
 
+	if (r == 0)
+		r = sha256_file(path, hex, err);
 	if (r < 0)
 		return err_wrap(err, "%s of the recording", what);
 	return str_eq(hex, sha256)
@@ -134,11 +148,52 @@ static int check_file(const char *what, const char *path, const char *sha256, st
 				 path, what);
 }
 
+/*
+ * A disk image may name others (a backing file, one for the data), on this host or in the network:
+ * none of ours does (QEMU's docs/interop/qcow2.txt; the bit is that of lazy reference counts).
+ */
+static int check_disk(const char *path, struct err *err)
+{
+	enum { HEADER = 80, BACKING = 8, CRYPT = 32, FEATURES = 72, DIRTY = 1 };
+	static const uint8_t zero[8], version3[] = {'Q', 'F', 'I', 0xfb, 0, 0, 0, 3};
+	auto_close int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	uint8_t h[HEADER];
+
+	if (fd < 0)
+		return err_errno(err, "%s", path);
+	if (read(fd, h, sizeof(h)) != (ssize_t)sizeof(h) ||
+	    memcmp(h, version3, sizeof(version3)) != 0 || memcmp(h + BACKING, zero, 8) != 0 ||
+	    memcmp(h + CRYPT, zero, 4) != 0 || memcmp(h + FEATURES, zero, 7) != 0 ||
+	    (h[FEATURES + 7] & ~DIRTY))
+		return err_set(err, EINVAL, "%s is no disk of lab's: record it again", path);
+	return 0;
+}
+
 static int check_files(const struct recording *r, struct err *err)
 {
-	auto_free char *initrd = recording_path(r, "initrd");
-	int ret = check_file("kernel", r->image, r->image_sha256, err);
+	static const char *const names[] = {"log", "serial.log", "snapshots.qcow2"};
+	auto_free char *initrd = recording_path(r, "initrd"),
+		       *disk = recording_path(r, "snapshots.qcow2");
+	auto_free char *image = realpath(r->image, NULL);
+	struct stat st;
+	int ret = 0;
 
+	if (stat(r->dir, &st) < 0)
+		return err_errno(err, "%s", r->dir);
+	/* who could change what was checked */
+	if (st.st_uid != geteuid() || (st.st_mode & S_IWOTH))
+		return err_set(err, EINVAL,
+			       "%s can be written to by other users: copy it (cp -r) first",
+			       r->dir);
+	for (size_t i = 0; ret == 0 && i < array_len(names); i++) {
+		auto_free char *path = recording_path(r, names[i]);
+
+		ret = check_plain(path, err);
+	}
+	if (ret == 0)
+		ret = check_disk(disk, err);
+	if (ret == 0)
+		ret = check_file("kernel", image ? image : r->image, r->image_sha256, err);
 	return ret < 0 ? ret : check_file("initrd", initrd, r->initrd_sha256, err);
 }
 

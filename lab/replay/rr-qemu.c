@@ -28,6 +28,21 @@ static void add_arch(enum arch arch, struct strv *argv)
 }
 
 /*
+ * As libvirt starts its own: what comes out of a guest, or of somebody's recording, starts no
+ * program. A QEMU that was built without it says so.
+ */
+static void add_sandbox(const char *emulator, struct strv *argv)
+{
+	char *ask[] = {(char *)emulator, (char *)"-sandbox", (char *)"help", NULL};
+	auto_cleanup(buf) out = {0}, said = {0};
+
+	if (proc_run(ask, &out, &said, NULL) < 0 || !said.data || !strstr(said.data, "'enable'"))
+		return;
+	strv_add(argv, "-sandbox");
+	strv_add(argv, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+}
+
+/*
  * Files of the recording are named relative to its folder, which is QEMU's: a path in an option
  * would need its commas doubled. The disk is there for snapshots only, the guest does not see it.
  */
@@ -41,7 +56,7 @@ static void command_line(const struct recording *r, const struct rr_how *how,
 		"-smp",	       "1",
 		"-accel",      "tcg",
 		"-action",     "reboot=shutdown,shutdown=pause",
-		"-drive",      "file=snapshots.qcow2,if=none,id=snapshots",
+		"-drive",      "file=snapshots.qcow2,format=qcow2,if=none,id=snapshots",
 		"-initrd",     "initrd",
 		"-serial",     "chardev:serial",
 	};
@@ -55,6 +70,7 @@ static void command_line(const struct recording *r, const struct rr_how *how,
 	strv_addf(argv, "%u", r->memory_mib);
 	for (size_t i = 0; i < array_len(fixed); i++)
 		strv_add(argv, fixed[i]);
+	add_sandbox(emulator, argv);
 	add_arch(r->arch, argv);
 	strv_add(argv, "-rtc");
 	strv_addf(argv, "base=%s,clock=vm", r->date);
@@ -113,14 +129,19 @@ static char *find_emulator(const struct recording *r, const struct rr_how *how, 
 	return dir && guardian_wrap_qemu(dir, qemu, &ret, err) == 0 ? ret : NULL;
 }
 
-static int spawn(struct rr_qemu *q, const struct recording *r, const struct strv *argv,
+static int spawn(struct rr_qemu *q, const struct recording *r, const struct strv *argv, bool replay,
 		 struct err *err)
 {
-	auto_close int log = open(q->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	auto_cleanup(strv) env = {0};
 	struct proc_how how = {.dir = r->dir};
+	auto_close int log = -1;
 	pid_t pid;
 
+	/* new ones: in somebody's recording these may be links to anywhere */
+	if (replay)
+		unlink(q->serial);
+	unlink(q->log);
+	log = open(q->log, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (log < 0)
 		return err_errno(err, "create %s", q->log);
 	for (char **e = environ; *e; e++)
@@ -139,6 +160,7 @@ int rr_qemu_start(struct rr_qemu *q, const struct recording *r, const struct rr_
 {
 	auto_free char *emulator = find_emulator(r, how, err);
 	auto_cleanup(strv) argv = {0};
+	int64_t until = io_now_ms() + END_MS;
 	int ret;
 
 	*q = (struct rr_qemu){
@@ -154,9 +176,15 @@ int rr_qemu_start(struct rr_qemu *q, const struct recording *r, const struct rr_
 	command_line(r, how, q, emulator, &argv);
 	if (!how->replay)
 		save_command(r, &argv);
-	ret = spawn(q, r, &argv, err);
+	ret = spawn(q, r, &argv, how->replay, err);
 	if (ret < 0)
 		return ret;
+	/* one that ends at once is not waited for */
+	while (!io_exists(q->monitor) && io_now_ms() < until && !(how->cancel && *how->cancel)) {
+		if (rr_qemu_gone(q))
+			return err_set(err, EPIPE, "QEMU has ended");
+		usleep(LOOK_MS * 1000);
+	}
 	return qmp_connect(&q->qmp, q->monitor, how->cancel, err);
 }
 
