@@ -1,7 +1,6 @@
-#include <limits.h>
 #include <stdio.h>
-#include <string.h>
 
+#include "lab/cmd-debugger.h"
 #include "lab/cmd-guest.h"
 #include "lab/debug/debug.h"
 #include "lab/run/report.h"
@@ -9,38 +8,22 @@
 
 struct debug_args {
 	struct guest_args guest;
-	struct strv breaks, scripts;
-	const char *program, *listen, *symbols, *vmlinux, *out, *connect;
+	struct debugger_args gdb;
+	const char *out, *connect;
 	int64_t timeout_ms, boot_timeout_ms;
-	bool wait_at_start, batch, pwndbg, no_kaslr, quiet;
+	bool wait_at_start, no_kaslr, quiet;
 };
 
 #define ARG(member) offsetof(struct debug_args, member)
 
 static const struct opt options[] = {
 	GUEST_OPTIONS(struct debug_args),
-	{'b', "break", "FUNC[:COND]", OPT_APPEND, ARG(breaks),
-	 "stop there, from when the scenario's command runs on, if COND holds\n(a hardware break "
-	 "point; may be repeated)"},
+	DEBUGGER_OPTIONS(struct debug_args, "stop there, from when the scenario's command runs on"),
+	DEBUGGER_LISTEN_OPTION(struct debug_args),
 	{0, "wait-at-start", NULL, OPT_FLAG, ARG(wait_at_start),
 	 "stop the machine at its first instruction, too"},
-	{'x', "script", "FILE", OPT_APPEND, ARG(scripts),
-	 "gdb's commands in FILE, once it is attached (may be repeated)"},
-	{0, "batch", NULL, OPT_FLAG, ARG(batch),
-	 "end after the scripts; the first command that fails ends them: exit\ncode 1"},
-	{0, "pwndbg", NULL, OPT_FLAG, ARG(pwndbg), "with pwndbg, where that is installed"},
-	{0, "gdb", "PROGRAM", OPT_STRING, ARG(program),
-	 "another gdb (default: gdb, or gdb-multiarch for foreign guests)"},
-	{0, "listen", "ADDRESS", OPT_STRING, ARG(listen),
-	 "start no gdb; say how to attach one to ADDRESS: unix:PATH, or\n[HOST:]PORT (of loopback "
-	 "unless HOST is said)"},
 	{0, "no-kaslr", NULL, OPT_FLAG, ARG(no_kaslr),
 	 "the kernel stays where it was linked (symbols are right without, too)"},
-	{0, "symbols", "FROM", OPT_STRING, ARG(symbols),
-	 "auto, package (types and lines: the pin's debug package, fetched when\nneeded, or the "
-	 "vmlinux of the build), or image (names, and types\nwhere the kernel has BTF)"},
-	{0, "vmlinux", "FILE", OPT_STRING, ARG(vmlinux),
-	 "symbols from FILE, which has to be of the kernel's build"},
 	{'t', "timeout", "TIME", OPT_MS, ARG(timeout_ms),
 	 "of the scenario, instead of its own; time with a debugger attached\ndoes not count"},
 	{0, "boot-timeout", "TIME", OPT_MS, ARG(boot_timeout_ms),
@@ -59,62 +42,12 @@ static const struct cmd_usage usage = {
 	"ends when gdb does. Exit code: 0, or as of lab run when the scenario came to its end;\n"
 	"1 a script failed, 2 usage or a bad file, 3 the machine was lost, 130 interrupted."};
 
-static int parse_symbols(const char *option, enum symbols_want *ret, struct err *err)
-{
-	if (!option || str_eq(option, "auto"))
-		*ret = SYMBOLS_AUTO;
-	else if (str_eq(option, "package"))
-		*ret = SYMBOLS_PACKAGE;
-	else if (str_eq(option, "image"))
-		*ret = SYMBOLS_IMAGE;
-	else
-		return err_set(err, EINVAL, "--symbols: '%.40s' is not auto, package or image",
-			       option);
-	return 0;
-}
-
-/* unix:PATH as an absolute path; the rest is the relay's to understand. */
-static int parse_listen(const char *option, char **ret, struct err *err)
-{
-	const char *path = option + strlen("unix:");
-	char here[PATH_MAX];
-
-	if (!str_starts(option, "unix:")) {
-		*ret = xstrdup(option);
-		return 0;
-	}
-	if (!*path)
-		return err_set(err, EINVAL, "--listen %s: no path", option);
-	if (*path != '/' && !getcwd(here, sizeof(here)))
-		return err_errno(err, "find the present folder");
-	*ret = *path == '/' ? xstrdup(path) : path_join(here, path);
-	return 0;
-}
-
-/* What cannot go together, said before anything is looked for. */
-static int check_args(const struct debug_args *a, struct err *err)
-{
-	if (a->batch && !a->scripts.n)
-		return err_set(err, EINVAL, "--batch: no -x SCRIPT that says what to do");
-	if (a->listen && (a->batch || a->scripts.n || a->breaks.n || a->program || a->pwndbg))
-		return err_set(err, EINVAL,
-			       "--listen starts no gdb: give its options to the one that attaches");
-	if (a->program && a->pwndbg)
-		return err_set(err, EINVAL, "--gdb and --pwndbg: which one?");
-	if (a->batch && a->pwndbg)
-		return err_set(err, EINVAL, "--batch and --pwndbg: pwndbg is for a person");
-	for (size_t i = 0; i < a->scripts.n; i++)
-		if (access(a->scripts.items[i], R_OK) < 0)
-			return err_errno(err, "-x %.300s", a->scripts.items[i]);
-	return 0;
-}
-
 /* Everything that one session is made of. */
 struct session {
 	struct debug_args *args;
 	struct progress *progress;
 	struct run_options run;
-	enum symbols_want from;
+	struct debugger debugger;
 	struct kernel kernel;
 	struct symbols symbols;
 	struct scenario_set scenarios;
@@ -122,8 +55,7 @@ struct session {
 	struct job_debug job;
 	struct debug_options how;
 	struct debug *debug;
-	char *listen; /* an absolute path, or [HOST:]PORT; NULL: gdb is started here */
-	char *dir;    /* the run's; NULL: it did not come to that */
+	char *dir; /* the run's; NULL: it did not come to that */
 };
 
 static void session_deinit(struct session *s)
@@ -133,7 +65,7 @@ static void session_deinit(struct session *s)
 	scenario_set_deinit(&s->scenarios);
 	symbols_deinit(&s->symbols);
 	kernel_deinit(&s->kernel);
-	free(s->listen);
+	debugger_deinit(&s->debugger);
 	free(s->dir);
 }
 DEFINE_CLEANUP(session, session_deinit)
@@ -143,43 +75,21 @@ static void on_foreground(void *data)
 	struct session *s = data;
 
 	progress_silence(s->progress);
-	if (!s->args->quiet && !s->args->batch)
+	if (!s->args->quiet && !s->args->gdb.batch)
 		fprintf(stderr, "booting %s %s; gdb attaches when %s is about to run\n",
 			s->kernel.name, arch_name(s->kernel.arch), s->scenarios.items[0].name);
-}
-
-/* Whether HOST:PORT can be reached from elsewhere. */
-static bool is_beyond_loopback(const char *address)
-{
-	return address[0] != '/' && !str_starts(address, "127.") &&
-	       !str_starts(address, "localhost:") && !str_starts(address, "[::1]:");
 }
 
 static void on_listening(void *data, const char *address)
 {
 	struct session *s = data;
+	auto_free char *about =
+		str_printf("waits before the command of %s", s->scenarios.items[0].name);
 
 	progress_silence(s->progress);
-	printf("%s %s waits before the command of %s. To attach:\n"
-	       "  %s %s -ex 'target remote %s'\n",
-	       s->kernel.name, arch_name(s->kernel.arch), s->scenarios.items[0].name,
-	       s->kernel.arch == arch_native() ? "gdb" : "gdb-multiarch", s->symbols.vmlinux,
-	       address);
-	if (is_beyond_loopback(address))
-		printf("Whoever reaches %s from another host can attach, too.\n", address);
+	debugger_say_how(&s->kernel, &s->symbols, about, address);
 	printf("Ctrl-C ends the guest.\n");
 	fflush(stdout);
-}
-
-static int check_breaks(const struct session *s, struct err *err)
-{
-	auto_free char *what = str_printf("%s %s", s->kernel.name, arch_name(s->kernel.arch));
-	auto_cleanup(strv) notes = {0};
-	int r = debug_check_breaks(&s->symbols, what, s->args->breaks.items, &notes, err);
-
-	for (size_t i = 0; i < notes.n; i++)
-		fprintf(stderr, "lab: --break %s\n", notes.items[i]);
-	return r;
 }
 
 /* Kernel, plan, gdb and symbols: what is cheap to find missing comes first. */
@@ -187,7 +97,6 @@ static int prepare(struct session *s, struct err *err)
 {
 	const struct debug_args *a = s->args;
 	struct kernel_want want = guest_want(&a->guest, s->progress);
-	auto_free char *why = NULL;
 	int r = guest_kernel(&a->guest, &want, &s->kernel, err);
 
 	if (r < 0)
@@ -199,12 +108,8 @@ static int prepare(struct session *s, struct err *err)
 			       arch_name(s->kernel.arch), s->plan.cells[0].skip);
 	r = debug_create(&s->kernel, &s->symbols, &s->how, &s->debug, &s->job, err);
 	if (r == 0)
-		r = symbols_prepare(&s->kernel, s->from, a->vmlinux, &want, &s->symbols, &why, err);
-	if (r < 0)
-		return r;
-	if (why && !a->quiet)
-		fprintf(stderr, "lab: %s: %s\n", s->symbols.what, why);
-	return check_breaks(s, err);
+		r = debugger_symbols(&s->debugger, &s->kernel, &want, a->quiet, &s->symbols, err);
+	return r;
 }
 
 /* What came of it: prints, and returns the exit code. */
@@ -235,7 +140,7 @@ static int conclude(const struct session *s, enum debug_end end, int gdb_code)
 	cmd_print_record(&record, false);
 	report_count(&record, &totals);
 	code = report_exit_code(&totals);
-	return code == EXIT_MET && end == DEBUG_GUEST_FIRST && s->args->batch && gdb_code
+	return code == EXIT_MET && end == DEBUG_GUEST_FIRST && s->args->gdb.batch && gdb_code
 		       ? EXIT_UNMET
 		       : code;
 }
@@ -265,16 +170,12 @@ static int run_session(struct session *s, struct run *run, char **argv)
 static int fill_options(struct session *s, struct err *err)
 {
 	const struct debug_args *a = s->args;
-	int r = check_args(a, err);
+	int r = debugger_parse(&a->gdb, &s->debugger, err);
 
-	if (r == 0)
-		r = parse_symbols(a->symbols, &s->from, err);
 	if (r == 0)
 		r = guest_accel(a->guest.accel, &s->run.accel, err);
 	if (r == 0 && a->connect && virt_check_uri(a->connect, err) < 0)
 		r = err_wrap(err, "--connect");
-	if (r == 0 && a->listen)
-		r = parse_listen(a->listen, &s->listen, err);
 	s->run.jobs = 1;
 	s->run.timeout_ms = a->timeout_ms;
 	s->run.boot_timeout_ms = a->boot_timeout_ms;
@@ -283,14 +184,10 @@ static int fill_options(struct session *s, struct err *err)
 	s->run.offline = a->guest.offline;
 	s->run.debug = &s->job;
 	s->how = (struct debug_options){
-		.how = {.program = a->program,
-			.pwndbg = a->pwndbg,
-			.batch = a->batch,
-			.scripts = a->scripts.items,
-			.breaks = a->breaks.items},
+		.how = s->debugger.how,
 		.wait_at_start = a->wait_at_start,
 		.nokaslr = a->no_kaslr,
-		.listen = s->listen,
+		.listen = s->debugger.listen,
 		.cancel = run_cancel_flag(),
 		.data = s,
 		.foreground = on_foreground,
@@ -334,7 +231,6 @@ int cmd_debug(int argc, char **argv)
 	if (code < 0)
 		code = debug_scenario(&a, argv, first, argc - first);
 	guest_args_deinit(&a.guest);
-	strv_deinit(&a.breaks);
-	strv_deinit(&a.scripts);
+	debugger_args_deinit(&a.gdb);
 	return code;
 }

@@ -3,31 +3,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lab/cmd.h"
+#include "lab/cmd-debugger.h"
 #include "lab/debug/debug.h"
 #include "lab/machine/registry.h"
 #include "lab/progress.h"
 
 struct gdb_args {
-	struct strv breaks, scripts;
-	const char *program, *vmlinux;
-	bool batch, pwndbg;
+	struct debugger_args gdb;
 };
 
-#define ARG(member) offsetof(struct gdb_args, member)
-
 static const struct opt options[] = {
-	{'b', "break", "FUNC[:COND]", OPT_APPEND, ARG(breaks),
-	 "stop there, if COND holds (a hardware break point; may be repeated)"},
-	{'x', "script", "FILE", OPT_APPEND, ARG(scripts),
-	 "gdb's commands in FILE, once it is attached (may be repeated)"},
-	{0, "batch", NULL, OPT_FLAG, ARG(batch),
-	 "end after the scripts; the first command that fails ends them: exit\ncode 1"},
-	{0, "pwndbg", NULL, OPT_FLAG, ARG(pwndbg), "with pwndbg, where that is installed"},
-	{0, "gdb", "PROGRAM", OPT_STRING, ARG(program),
-	 "another gdb (default: gdb, or gdb-multiarch for foreign guests)"},
-	{0, "vmlinux", "FILE", OPT_STRING, ARG(vmlinux),
-	 "symbols from FILE, which has to be of the kernel's build"},
+	DEBUGGER_OPTIONS(struct gdb_args, "stop there"),
 };
 
 static const struct cmd_usage usage = {
@@ -72,33 +58,22 @@ static int become(char **argv, struct err *err)
 	return err_errno(err, "start %s", argv[0]);
 }
 
-static int attach(const struct gdb_args *a, const struct vm *vm, struct err *err)
+static int attach(const struct debugger *d, const struct vm *vm, struct err *err)
 {
 	struct kernel_want want = {.offline = true, .no_build = true};
-	struct gdb_how how = {.program = a->program,
-			      .pwndbg = a->pwndbg,
-			      .batch = a->batch,
-			      .scripts = a->scripts.items,
-			      .breaks = a->breaks.items,
-			      .address = vm->gdb};
-	auto_free char *what = str_printf("%s %s", vm->kernel, arch_name(vm->arch)), *why = NULL;
-	auto_free char *gdb = NULL;
+	struct gdb_how how = d->how;
+	auto_free char *what = str_printf("%s %s", vm->kernel, arch_name(vm->arch)), *gdb = NULL;
 	auto_cleanup(kernel) kernel = {0};
 	auto_cleanup(symbols) symbols = {0};
-	auto_cleanup(strv) argv = {0}, notes = {0};
+	auto_cleanup(strv) argv = {0};
 	int r = kernel_resolve(vm->kernel, vm->arch, &want, &kernel, err);
 
+	how.address = vm->gdb;
 	how.kernel = what;
 	if (r == 0)
-		r = symbols_prepare(&kernel, SYMBOLS_AUTO, a->vmlinux, &want, &symbols, &why, err);
-	if (r == 0)
-		r = debug_check_breaks(&symbols, what, how.breaks, &notes, err);
+		r = debugger_symbols(d, &kernel, &want, false, &symbols, err);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < notes.n; i++)
-		fprintf(stderr, "lab: --break %s\n", notes.items[i]);
-	if (why)
-		fprintf(stderr, "lab: %s: %s\n", symbols.what, why);
 	gdb = gdb_find(vm->arch, &how, err);
 	if (!gdb)
 		return -err->code;
@@ -109,6 +84,7 @@ static int attach(const struct gdb_args *a, const struct vm *vm, struct err *err
 int cmd_gdb(int argc, char **argv)
 {
 	struct gdb_args a = {0};
+	struct debugger d = {0};
 	struct vm vm = {0};
 	struct err err = {0};
 	int first, code = cmd_options(&usage, options, array_len(options), argc, argv, &a, &first);
@@ -116,14 +92,13 @@ int cmd_gdb(int argc, char **argv)
 	if (code < 0) {
 		if (argc - first > 1)
 			err_set(&err, EINVAL, "one machine at a time");
-		else if (a.batch && !a.scripts.n)
-			err_set(&err, EINVAL, "--batch: no -x SCRIPT that says what to do");
-		else if (find_machine(argv[first], &vm, &err) == 0)
-			attach(&a, &vm, &err);
+		else if (debugger_parse(&a.gdb, &d, &err) == 0 &&
+			 find_machine(argv[first], &vm, &err) == 0)
+			attach(&d, &vm, &err);
 		code = cmd_fail(EXIT_USAGE, &err);
 		vm_deinit(&vm);
 	}
-	strv_deinit(&a.breaks);
-	strv_deinit(&a.scripts);
+	debugger_deinit(&d);
+	debugger_args_deinit(&a.gdb);
 	return code;
 }

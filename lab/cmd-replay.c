@@ -1,17 +1,16 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "lab/cmd.h"
+#include "lab/cmd-debugger.h"
 #include "lab/debug/debug.h"
 #include "lab/machine/virt-root.h"
 #include "lab/progress.h"
 #include "lab/replay/replay.h"
 
 struct replay_args {
-	struct strv breaks, scripts;
-	const char *program, *listen, *symbols, *vmlinux;
+	struct debugger_args gdb;
 	int64_t to;
-	bool check, batch, pwndbg, offline, quiet;
+	bool check, offline, quiet;
 };
 
 #define ARG(member) offsetof(struct replay_args, member)
@@ -22,19 +21,8 @@ static const struct opt options[] = {
 	{0, "to", "N", OPT_INT64, ARG(to),
 	 "gdb begins N instructions after the start of the machine (default:\nnear the end, ten "
 	 "thousand before the last)"},
-	{'b', "break", "FUNC[:COND]", OPT_APPEND, ARG(breaks),
-	 "a hardware break point, for both directions, if COND holds (may be\nrepeated)"},
-	{'x', "script", "FILE", OPT_APPEND, ARG(scripts),
-	 "gdb's commands in FILE, once it is attached (may be repeated)"},
-	{0, "batch", NULL, OPT_FLAG, ARG(batch),
-	 "end after the scripts; the first command that fails ends them: exit\ncode 1"},
-	{0, "pwndbg", NULL, OPT_FLAG, ARG(pwndbg), "with pwndbg, where that is installed"},
-	{0, "gdb", "PROGRAM", OPT_STRING, ARG(program),
-	 "another gdb (default: gdb, or gdb-multiarch for foreign guests)"},
-	{0, "symbols", "FROM", OPT_STRING, ARG(symbols),
-	 "auto, package (types and lines), or image (names)"},
-	{0, "vmlinux", "FILE", OPT_STRING, ARG(vmlinux),
-	 "symbols from FILE, which has to be of the kernel's build"},
+	DEBUGGER_OPTIONS(struct replay_args, "stop there, in both directions"),
+	DEBUGGER_LISTEN_OPTION(struct replay_args),
 	{0, "offline", NULL, OPT_FLAG, ARG(offline), "fetch nothing"},
 	{'q', "quiet", NULL, OPT_FLAG, ARG(quiet), "no progress"},
 };
@@ -50,6 +38,7 @@ static const struct cmd_usage usage = {
 
 struct session {
 	const struct replay_args *args;
+	struct debugger debugger;
 	struct recording rec;
 	struct replay_want want;
 	struct progress *progress;
@@ -68,6 +57,7 @@ static void session_deinit(struct session *s)
 	kernel_deinit(&s->kernel);
 	virt_root_close(&s->root);
 	recording_deinit(&s->rec);
+	debugger_deinit(&s->debugger);
 }
 DEFINE_CLEANUP(session, session_deinit)
 
@@ -90,11 +80,9 @@ static void on_listening(void *data, const char *address)
 {
 	struct session *s = data;
 
-	printf("%s %s stands near its end. To attach:\n  %s %s -ex 'target remote %s'\n"
-	       "Ctrl-C ends it.\n",
-	       s->kernel.name, arch_name(s->kernel.arch),
-	       s->kernel.arch == arch_native() ? "gdb" : "gdb-multiarch", s->symbols.vmlinux,
-	       address);
+	progress_silence(s->progress);
+	debugger_say_how(&s->kernel, &s->symbols, "stands where it was recorded", address);
+	printf("Ctrl-C ends it.\n");
 	fflush(stdout);
 }
 
@@ -149,17 +137,8 @@ static int find_symbols(struct session *s, struct err *err)
 				   .progress = progress_fetch,
 				   .data = s->progress,
 				   .cancel = s->want.cancel};
-	enum symbols_want from = SYMBOLS_AUTO;
-	auto_free char *why = NULL;
 	int r;
 
-	if (a->symbols && str_eq(a->symbols, "package"))
-		from = SYMBOLS_PACKAGE;
-	else if (a->symbols && str_eq(a->symbols, "image"))
-		from = SYMBOLS_IMAGE;
-	else if (a->symbols && !str_eq(a->symbols, "auto"))
-		return err_set(err, EINVAL, "--symbols: '%.40s' is not auto, package or image",
-			       a->symbols);
 	r = kernel_resolve(s->rec.kernel, s->rec.arch, &want, &s->kernel, err);
 	if (r < 0)
 		return r;
@@ -168,19 +147,7 @@ static int find_symbols(struct session *s, struct err *err)
 			       s->rec.kernel);
 	r = debug_create(&s->kernel, &s->symbols, &s->how, &s->debug, &s->job, err);
 	if (r == 0)
-		r = symbols_prepare(&s->kernel, from, a->vmlinux, &want, &s->symbols, &why, err);
-	if (r == 0 && why && !a->quiet)
-		fprintf(stderr, "lab: %s: %s\n", s->symbols.what, why);
-	return r;
-}
-
-static int check_breaks(const struct session *s, struct err *err)
-{
-	auto_cleanup(strv) notes = {0};
-	int r = debug_check_breaks(&s->symbols, s->kernel.name, s->args->breaks.items, &notes, err);
-
-	for (size_t i = 0; i < notes.n; i++)
-		fprintf(stderr, "lab: --break %s\n", notes.items[i]);
+		r = debugger_symbols(&s->debugger, &s->kernel, &want, a->quiet, &s->symbols, err);
 	return r;
 }
 
@@ -197,8 +164,6 @@ static int debug(struct session *s)
 	else
 		r = find_symbols(s, &err);
 	if (r == 0)
-		r = check_breaks(s, &err);
-	if (r == 0)
 		r = replay_run(&s->rec, &s->want, true, &report, &err);
 	if (r < 0)
 		return fail(s, r, &err);
@@ -213,8 +178,10 @@ static int debug(struct session *s)
 
 static bool wants_gdb(const struct replay_args *a)
 {
-	return a->breaks.n || a->scripts.n || a->batch || a->program || a->pwndbg || a->listen ||
-	       a->to >= 0 || (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO));
+	const struct debugger_args *g = &a->gdb;
+
+	return g->breaks.n || g->scripts.n || g->program || g->pwndbg || g->listen || a->to >= 0 ||
+	       (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO));
 }
 
 static int replay(const struct replay_args *a, const char *cell)
@@ -222,10 +189,10 @@ static int replay(const struct replay_args *a, const char *cell)
 	auto_cleanup(session) s = {.args = a, .root = {.lock = -1}};
 	struct run_events events;
 	struct err err = {0};
-	int code, r = recording_load(cell, &s.rec, &err);
+	int code, r = debugger_parse(&a->gdb, &s.debugger, &err);
 
-	if (r == 0 && a->batch && !a->scripts.n)
-		r = err_set(&err, EINVAL, "--batch: no -x SCRIPT that says what to do");
+	if (r == 0)
+		r = recording_load(cell, &s.rec, &err);
 	if (r < 0)
 		return cmd_fail(r == -ENOMEM ? EXIT_LOST : EXIT_USAGE, &err);
 	s.want = (struct replay_want){
@@ -234,12 +201,8 @@ static int replay(const struct replay_args *a, const char *cell)
 	if (r < 0)
 		return cmd_fail(EXIT_LOST, &err);
 	s.want.run_dir = s.root.dir;
-	s.how = (struct debug_options){.how = {.program = a->program,
-					       .pwndbg = a->pwndbg,
-					       .batch = a->batch,
-					       .scripts = a->scripts.items,
-					       .breaks = a->breaks.items},
-				       .listen = a->listen,
+	s.how = (struct debug_options){.how = s.debugger.how,
+				       .listen = s.debugger.listen,
 				       .cancel = s.want.cancel,
 				       .data = &s,
 				       .foreground = on_foreground,
@@ -261,7 +224,6 @@ int cmd_replay(int argc, char **argv)
 	}
 	if (code < 0)
 		code = replay(&a, argv[first]);
-	strv_deinit(&a.breaks);
-	strv_deinit(&a.scripts);
+	debugger_args_deinit(&a.gdb);
 	return code;
 }

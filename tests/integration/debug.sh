@@ -38,6 +38,11 @@ ok "an unknown architecture" says 2 "riscv64" "$lab" debug --arch riscv64 scenar
 ok "an unknown kernel" says 2 "9.9" "$lab" debug --kernel 9.9 scenarios/a.yml
 ok "--batch without a script" says 2 "no -x SCRIPT" "$lab" debug --batch scenarios/a.yml
 ok "a script that is not there" says 2 "missing.gdb" "$lab" debug -x missing.gdb scenarios/a.yml
+for command in gdb replay; do
+	ok "$command: a script that is not there" says 2 "-x nowhere" "$lab" $command -x nowhere .
+	ok "$command: two gdbs" says 2 "which one?" "$lab" $command --gdb gdb --pwndbg .
+	ok "$command: symbols from elsewhere" says 2 "is not auto" "$lab" $command --symbols net .
+done
 ok "--listen with a script" says 2 "starts no gdb" "$lab" debug --listen :0 --batch -x script scenarios/a.yml
 ok "--listen with a break point" says 2 "starts no gdb" "$lab" debug --listen :0 --break f scenarios/a.yml
 ok "--listen without a path" says 2 "no path" "$lab" debug --listen unix: scenarios/a.yml

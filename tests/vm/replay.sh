@@ -88,6 +88,18 @@ ok "arm64: replayed, the same" same $cell
 ok "arm64: replayed again, the same" same $cell
 ok "arm64: the one that exits, too" same arm64/6.1-arm64/exits
 ok "arm64: from the panic back to an earlier call, by name" goes_back arm64
+listens() { # for a gdb from elsewhere, by a path relative to here, as lab debug does
+	local pid status=0
+	"$lab" replay -q --offline --symbols image --listen unix:dbg $cell >told &
+	pid=$!
+	soon grep -q 'target remote' told
+	timeout 60 bash -c "$(sed -n 's/^  //p' told) -nx -batch -ex bt -ex disconnect" </dev/null 2>&1 | tee bt.txt
+	kill -INT $pid
+	wait $pid || status=$?
+	echo "exit $status"
+	[[ $status == 130 ]] && grep -q '^#.* sysrq_handle_crash' bt.txt
+}
+ok "arm64: --listen prints a command, which attaches a plain gdb" listens
 ok "amd64: recorded" recorded amd64 later.yml
 ok "amd64: from the panic back to an earlier call, by name" goes_back amd64
 ok "amd64: to an instruction, twice" lands amd64 650000000
