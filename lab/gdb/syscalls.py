@@ -28,6 +28,12 @@ def payload(task, top):
     return False
 
 
+def is_tracer(task):
+    """Whether it is the strace that lab runs scenarios under: a child of pid 1's that traces."""
+    first = task["ptraced"]
+    return int(task["real_parent"]["tgid"]) == 1 and pointer(first["next"]) != pointer(first.address)
+
+
 class Registers:
     """The program's registers, as they were saved when it entered the kernel."""
 
@@ -102,6 +108,8 @@ class Log:
         known = self.mine.get(key)
         if known is None:
             known = self.mine[key] = payload(task, self.top)
+        if known and self.top is None and is_tracer(task):
+            return None
         return "[%d %s]" % (key[1], chars(task["comm"])) if known else None
 
     def entered(self):
@@ -194,8 +202,9 @@ Usage: lab-kernel"""
 
 class Syscalls(Command):
     """Log each system call of the payload: process, name, the six arguments, then the result.
-The payload is what descends from pid $lab_payload; without that, every program but pid 1. Each call
-stops the guest twice for a moment. Take effect when the guest goes on.
+The payload is what descends from pid $lab_payload; without that, every program but pid 1 and
+the strace of the scenario. Each call stops the guest twice for a moment. Takes effect when the guest
+goes on.
 Usage: lab-syscalls on|off"""
 
     name = "lab-syscalls"
