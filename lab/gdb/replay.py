@@ -7,10 +7,18 @@ from lab.memory import Trouble
 TRIES = 100
 
 
+def silence(on):
+    """Whether stops are passed over in silence, where this gdb can (12 and newer)."""
+    try:
+        gdb.execute("set suppress-cli-notifications " + ("on" if on else "off"))
+    except gdb.error:
+        pass
+
+
 class Writer(gdb.Command):
     """Go back to the instruction that gave EXPRESSION its value, and stop just before it.
 In a replay only (lab replay). The write is searched from here towards the start; one that leaves
-the value as it was does not count.
+the value as it was does not count, and break points stop nobody meanwhile.
 Usage: lab-writer EXPRESSION"""
 
     name = "lab-writer"
@@ -26,12 +34,19 @@ Usage: lab-writer EXPRESSION"""
         if value.address is None or not value.type.sizeof:
             raise Trouble("%s is not in memory" % arg)
         place = int(value.address)
+        others = [one for one in gdb.breakpoints() if one.enabled]
         watch = gdb.Breakpoint("*(char (*)[%d])%#x" % (value.type.sizeof, place),
                                gdb.BP_WATCHPOINT, gdb.WP_WRITE, internal=True)
+        for one in others:
+            one.enabled = False
+        silence(True)
         try:
             self.search(arg, place, value.type)
         finally:
+            silence(False)
             watch.delete()
+            for one in others:
+                one.enabled = True
 
     def search(self, arg, place, kind):
         """Writes, from the last one on back, until one changed the value."""
