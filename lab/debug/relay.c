@@ -292,23 +292,28 @@ static void answer_offsets(struct relay *r)
 	r->own_answers++;
 }
 
-static bool body_is(const struct rsp_item *item, const char *text)
+/* What gdb prints is hex. */
+static void answer_monitor(struct relay *r)
 {
-	return item->len == strlen(text) && memcmp(item->body, text, item->len) == 0;
-}
+	auto_cleanup(buf) hex = {0};
 
-static bool body_starts(const struct rsp_item *item, const char *text)
-{
-	return item->len >= strlen(text) && memcmp(item->body, text, strlen(text)) == 0;
+	buf_adds(&hex, "O");
+	for (const char *c = "lab: over TCP QEMU's monitor has 'info' only\n"; *c; c++)
+		buf_addf(&hex, "%02x", (uint8_t)*c);
+	answer(r, hex.data);
+	rsp_add_packet(&r->out.data, "OK", 2);
+	r->own_answers++;
 }
 
 /* Whether it was ours to answer. */
-static bool answered(struct relay *r, const struct rsp_item *item)
+static bool answered(struct relay *r, const char *body)
 {
-	if (body_is(item, "qOffsets")) {
+	if (str_eq(body, "qOffsets")) {
 		answer_offsets(r);
-	} else if (body_is(item, "k") || body_starts(item, "vKill")) {
-		if (item->len > 1)
+	} else if (r->address[0] != '/' && rsp_commands_monitor(body)) {
+		answer_monitor(r);
+	} else if (str_eq(body, "k") || str_starts(body, "vKill")) {
+		if (body[1])
 			answer(r, "OK");
 		r->detached = true;
 		atomic_store(&r->killed, true);
@@ -319,24 +324,33 @@ static bool answered(struct relay *r, const struct rsp_item *item)
 	return true;
 }
 
-static void from_client(struct relay *r, const struct rsp_item *item, size_t len)
+/* Returns 0, or -EPROTO: not to be served any more. */
+static int from_client(struct relay *r, const struct rsp_item *item, size_t len)
 {
+	auto_cleanup(buf) body = {0};
+
+	if (!rsp_is_plain(item))
+		return -EPROTO;
 	/* a gdb that grew impatient (2 s) while the slide was looked for says '-' */
 	if ((item->kind == RSP_ACK || item->kind == RSP_NAK) && r->own_answers) {
 		r->own_answers -= item->kind == RSP_ACK;
-		return;
+		return 0;
 	}
-	if (item->kind == RSP_PACKET && item->checksum_ok) {
-		if (answered(r, item))
-			return;
+	if (item->kind == RSP_PACKET) {
+		buf_add(&body, "", 0);
+		if (rsp_decode(item->body, item->len, &body, NULL) < 0)
+			return -EPROTO;
+		if (answered(r, body.data))
+			return 0;
 		r->detached = false;
-		r->detaching = item->len && item->body[0] == 'D';
-		if (!r->detaching && rsp_resumes(item->body, item->len)) {
+		r->detaching = body.data[0] == 'D';
+		if (!r->detaching && rsp_resumes(body.data, body.len)) {
 			r->running = true;
 			count_resume(r);
 		}
 	}
 	buf_add(&r->to_stub.data, r->in.data, len);
+	return 0;
 }
 
 static int serve_client(struct relay *r)
@@ -347,7 +361,8 @@ static int serve_client(struct relay *r)
 	if (pull(r->client, &r->in) < 0)
 		return -EPIPE;
 	while ((n = rsp_next(r->in.data, r->in.len, &item, NULL)) > 0) {
-		from_client(r, &item, n);
+		if (from_client(r, &item, n) < 0)
+			return -EPIPE;
 		drop(&r->in, n);
 	}
 	return n < 0 || push(r->stub.fd, &r->to_stub) < 0 ? -EPIPE : 0;
@@ -359,7 +374,7 @@ static void note_answer(struct relay *r, const struct rsp_item *item)
 {
 	if (item->len && strchr("TSWX", item->body[0]))
 		r->running = false;
-	if (r->detaching && body_is(item, "OK")) {
+	if (r->detaching && item->len == 2 && memcmp(item->body, "OK", 2) == 0) {
 		r->detached = true;
 		count_resume(r);
 	}
@@ -425,13 +440,10 @@ static void serve(struct relay *r, const struct pollfd *fds)
 	     push(r->client, &r->out) < 0))
 		client_gone(r);
 	for (size_t i = 0; i < REFUSED_MAX; i++)
-		if (r->refused[i].fd &&
-		    (fds[REFUSED + i].revents || io_now_ms() > r->refused[i].deadline)) {
-			if (fds[REFUSED + i].revents)
-				serve_refused(&r->refused[i]);
-			else
-				refused_end(&r->refused[i]);
-		}
+		if (r->refused[i].fd && io_now_ms() > r->refused[i].deadline)
+			refused_end(&r->refused[i]);
+		else if (r->refused[i].fd && fds[REFUSED + i].revents)
+			serve_refused(&r->refused[i]);
 	/* last: its descriptors were not polled for */
 	if (fds[LISTEN].revents)
 		take_client(r);

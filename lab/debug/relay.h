@@ -8,6 +8,7 @@
  *		loaded relocates it by itself (gdb's manual, "General Query Packets"). Asked again
  *		after a failure ("E.lab: why", which gdb shows) the slide is looked for again.
  *   k, vKill	kept from QEMU, which would end at once: relay_killed() tells who runs the machine
+ *   qRcmd	over TCP, where a client may be another user: QEMU's monitor has "info" only
  * A client that goes without detaching (killed, say) is detached on its behalf: break points are
  * removed and the guest goes on. What a client sends is untrusted, and so is what it is told.
  */

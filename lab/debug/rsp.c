@@ -9,7 +9,8 @@ enum {
 	RUN_LAST = '~',
 	ESCAPE = '}',
 	ESCAPE_XOR = 0x20,
-	TAIL = 3, /* "#xx" */
+	TAIL = 3,	    /* "#xx" */
+	STUB_PACKET = 4096, /* QEMU's MAX_PACKET_LENGTH, which it tells gdb */
 };
 
 static int hex_digit(char c)
@@ -139,4 +140,21 @@ bool rsp_resumes(const char *body, size_t len)
 		if (body[i] == ';' && body[i + 1] && strchr("cCsSr", body[i + 1]))
 			return true;
 	return false;
+}
+
+bool rsp_is_plain(const struct rsp_item *item)
+{
+	if (item->kind == RSP_NOTIFY)
+		return false;
+	return item->kind != RSP_PACKET ||
+	       (item->checksum_ok && item->len <= STUB_PACKET &&
+		!memchr(item->body, '*', item->len) && !memchr(item->body, '$', item->len));
+}
+
+bool rsp_commands_monitor(const char *body)
+{
+	static const char rcmd[] = "qRcmd,", info[] = "696e666f20"; /* "info " */
+
+	return str_starts(body, rcmd) &&
+	       strncasecmp(body + sizeof(rcmd) - 1, info, sizeof(info) - 1) != 0;
 }

@@ -42,4 +42,16 @@ int rsp_decode(const char *body, size_t len, struct buf *out, struct err *err);
 /* Whether a client's packet lets the guest go on: c, C, s, S, D, vCont;... with one of them. */
 bool rsp_resumes(const char *body, size_t len);
 
+/*
+ * Whether QEMU's stub sees where a client's item begins and ends as rsp_next() does: it takes runs
+ * apart its own way, and looks for a new packet within what it skips (one of over 4 KiB, a
+ * notification, after a wrong digit). No gdb sends such things on a connection that loses nothing.
+ */
+bool rsp_is_plain(const struct rsp_item *item);
+/*
+ * Whether a client's packet, decoded, gives QEMU's monitor a command that does more than tell: with
+ * others files are written and programs started on the host.
+ */
+bool rsp_commands_monitor(const char *body);
+
 #endif

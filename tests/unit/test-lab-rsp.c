@@ -166,12 +166,57 @@ static void test_resumes(void **state)
 		assert_false(rsp_resumes(no[i], strlen(no[i])));
 }
 
+/* What QEMU's stub would take otherwise than rsp_next() does. */
+static void test_plain(void **state)
+{
+	static const struct {
+		const char *data;
+		bool plain;
+	} cases[] = {
+		{"+", true},	    {"\3", true},	 {"$g#67", true},
+		{"$}]#da", true},   {"%Stop#92", false}, {"$m* #b7", false},
+		{"$m$g#f8", false}, {"$g#zz", false},	 {"$g#00", false},
+	};
+	auto_cleanup(buf) longest = {0}, body = {0};
+	struct rsp_item item;
+
+	(void)state;
+	for (size_t i = 0; i < array_len(cases); i++) {
+		assert_true(rsp_next(cases[i].data, strlen(cases[i].data), &item, NULL) > 0);
+		assert_int_equal(rsp_is_plain(&item), cases[i].plain);
+	}
+	for (int i = 0; i < 4097; i++)
+		buf_adds(&body, "m");
+	rsp_add_packet(&longest, body.data, 4096);
+	assert_true(rsp_next(longest.data, longest.len, &item, NULL) > 0);
+	assert_true(rsp_is_plain(&item));
+	buf_reset(&longest);
+	rsp_add_packet(&longest, body.data, 4097);
+	assert_true(rsp_next(longest.data, longest.len, &item, NULL) > 0);
+	assert_false(rsp_is_plain(&item));
+}
+
+static void test_monitor(void **state)
+{
+	static const char *const tells[] = {"qRcmd,696e666f20726567697374657273",
+					    "qRcmd,696E666F20736D70", "qOffsets", "g", ""};
+	static const char *const acts[] = {"qRcmd,", "qRcmd,71756974", "qRcmd,696e666f",
+					   "qRcmd,69 6e666f20"};
+
+	(void)state;
+	for (size_t i = 0; i < array_len(tells); i++)
+		assert_false(rsp_commands_monitor(tells[i]));
+	for (size_t i = 0; i < array_len(acts); i++)
+		assert_true(rsp_commands_monitor(acts[i]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_next),	   cmocka_unit_test(test_longest),
 		cmocka_unit_test(test_decode),	   cmocka_unit_test(test_bomb),
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_resumes),
+		cmocka_unit_test(test_plain),	   cmocka_unit_test(test_monitor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,6 +93,26 @@ elif what == "interrupt":
     time.sleep(0.3)
     c.socket.sendall(b"\3")
     print(c.receive().decode())
+elif what == "monitor":  # HOST:PORT; the second word is a file that must not be made
+    c.ask("?")
+    print(c.ask("qRcmd," + b"info status".hex()).decode() != "", c.receive() == b"OK")
+    for word in (b"qRcmd,", b"}QRcmd,"):
+        said = c.ask(word + b"pmemsave 0 1 evil".hex().encode())
+        print(bytes.fromhex(said[1:].decode()).decode().strip(), c.receive().decode())
+    evil = b"qRcmd," + b"pmemsave 0 1 evil".hex().encode()
+    evil = b"$%s#%02x" % (evil, sum(evil) & 0xFF)
+    for before in (b"%", b"$" + b"m" * 5000, b"$m* ", b"$m*#00", b"$#zz"):
+        c.close()
+        c = rsp.Client(place)
+        c.ask("?")
+        c.socket.sendall(before + evil)
+        try:
+            while c.socket.recv(65536):
+                pass
+        except ConnectionResetError:
+            pass
+        print("hung up")
+    print(rsp.Client(place).ask("vKill;1").decode())
 elif what == "kill":
     print(c.ask("vKill;1").decode())
 P
@@ -149,6 +169,21 @@ held() {
 		-x go.gdb --out once once.yml && grep -qx once once/*/once/stdout
 }
 ok "no limit counts while a gdb is attached, from the first instruction on" held
+
+# QEMU's own folder is /, and so would be the file's
+monitor() {
+	local it
+	"$lab" debug -q --arch amd64 --symbols image --offline --wait-at-start --listen 127.0.0.1:0 --out tcp once.yml >tcp.txt 2>&1 &
+	it=$!
+	for _ in 1 2 3; do soon grep -q 'target remote 127' tcp.txt && break; done
+	place=$(grep -o '127[.0-9]*:[0-9]*' tcp.txt | head -1)
+	client monitor >monitor.txt 2>&1 || { kill "$it"; wait "$it"; cat tcp.txt monitor.txt; return 1; }
+	wait "$it" || :
+	cat monitor.txt
+	[[ $(grep -c "^lab: over TCP .* 'info' only OK$" monitor.txt) == 2 && $(grep -c '^hung up$' monitor.txt) == 5 ]] &&
+		[[ $(head -1 monitor.txt) == "True True" && $(tail -1 monitor.txt) == OK ]]
+}
+ok "over TCP QEMU's monitor tells, and no more" monitor
 
 python3 -c 'import socket,time; s=socket.socket(); s.bind(("127.0.0.1",0)); s.listen(); print(s.getsockname()[1],flush=True); time.sleep(600)' >port &
 port_pid=$!
