@@ -100,6 +100,8 @@ listens() { # for a gdb from elsewhere, by a path relative to here, as lab debug
 	[[ $status == 130 ]] && grep -q '^#.* sysrq_handle_crash' bt.txt
 }
 ok "arm64: --listen prints a command, which attaches a plain gdb" listens
+ok "Ctrl-C in gdb, at its prompt and while it goes back: the guest stops, and goes back on" \
+	"$LAB_HOME/tests/vm/replay-tty.py" "$lab" $cell
 ok "amd64: recorded" recorded amd64 later.yml
 ok "amd64: from the panic back to an earlier call, by name" goes_back amd64
 ok "amd64: to an instruction, twice" lands amd64 650000000
