@@ -133,7 +133,8 @@ static int spawn(struct rr_qemu *q, const struct recording *r, const struct strv
 		 struct err *err)
 {
 	auto_cleanup(strv) env = {0};
-	struct proc_how how = {.dir = r->dir};
+	/* a group of its own: the terminal's Ctrl-C is for gdb */
+	struct proc_how how = {.dir = r->dir, .own_group = true};
 	auto_close int log = -1;
 	pid_t pid;
 
