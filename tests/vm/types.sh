@@ -32,7 +32,7 @@ shows_values() {
 }
 
 # layouts ELF: as the names of the first such file have it
-layouts() { NAMES=$names LAYOUTS=$2 gdb-multiarch -nx -q -batch -x "$top/tests/vm/types.py" "$1"; }
+layouts() { NAMES=$names LAYOUTS=$2 gdb-multiarch -nx -q -batch -x "$top/tests/vm/gdb-types.py" "$1"; }
 
 # our_elf KERNEL ARCH: what was made of its image
 our_elf() {
