@@ -10,6 +10,7 @@ from lab.memory import (Command, Trouble, at, chars, convenience, ctype, entries
                         integer, need, pointer, read, string, word)
 
 MAX_SECTIONS = 512
+NOWHERE = 1 << 63  # no pointer of either architecture; gdb would take 0, where NULL is
 _loaded = {}  # name: address of .text
 
 
@@ -96,8 +97,7 @@ def load(folder):
 
 
 def _add(path, where):
-    known = elf.allocated(path)
-    words = ["-s '%s' %#x" % (s, a) for s, a in where.items() if s in known and a]
+    words = ["-s '%s' %#x" % (name, where.get(name) or NOWHERE) for name in elf.allocated(path)]
     confirm = gdb.parameter("confirm")
     gdb.execute("set confirm off")
     try:
