@@ -225,8 +225,6 @@ static void add_variables(struct strv *argv, const struct symbols *symbols,
 	add_string(argv, "lab_symbols", kinds[symbols->kind]);
 	add_string(argv, "lab_kernel", how->kernel);
 	add_string(argv, "lab_modules", symbols->modules);
-	if (how->syscalls_of)
-		add_command(argv, "-ex", "set $lab_payload = %s", how->syscalls_of);
 	/* Debian's names of C files have no folder before them, those of assembler files have */
 	if (symbols->source_dir)
 		add_command(argv, "-ex", "directory \"%s\"", symbols->source_dir);

@@ -7,15 +7,14 @@
 #include "lab/debug/symbols.h"
 
 struct gdb_how {
-	const char *program;	 /* --gdb: a name or path; NULL: gdb, or gdb-multiarch as needed */
-	bool pwndbg;		 /* with pwndbg */
-	bool batch;		 /* ends after its scripts */
-	char *const *scripts;	 /* -x: NULL-terminated, or NULL */
-	char *const *breaks;	 /* --break: "FUNC" or "FUNC:COND", NULL-terminated, or NULL */
-	const char *address;	 /* for "target remote"; waited for until it is there; or NULL */
-	const char *kernel;	 /* what to call it ("6.1 amd64"); or NULL */
-	const char *core;	 /* a vmcore instead of an address; or NULL */
-	const char *syscalls_of; /* pid of the payload, as gdb's $lab_payload; or NULL */
+	const char *program;  /* --gdb: a name or path; NULL: gdb, or gdb-multiarch as needed */
+	bool pwndbg;	      /* with pwndbg */
+	bool batch;	      /* ends after its scripts */
+	char *const *scripts; /* -x: NULL-terminated, or NULL */
+	char *const *breaks;  /* --break: "FUNC" or "FUNC:COND", NULL-terminated, or NULL */
+	const char *address;  /* for "target remote"; waited for until it is there; or NULL */
+	const char *kernel;   /* what to call it ("6.1 amd64"); or NULL */
+	const char *core;     /* a vmcore instead of an address; or NULL */
 };
 
 /*
