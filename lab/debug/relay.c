@@ -14,20 +14,17 @@
 #include "lab/debug/listen.h"
 #include "lab/debug/rsp.h"
 #include "lab/debug/stub.h"
+#include "lab/debug/wire.h"
 
 enum {
-	CHUNK = 64 << 10,
 	UNREAD_MAX = 32 << 20, /* what a client has not read yet; beyond it is hung up on */
 	REFUSED_MAX = 8,       /* clients that are being told why they cannot attach */
 	REFUSED_MS = 3000,
 	FAREWELL_MS = 1000, /* for a client to hear that the guest has ended, and to hang up */
 };
 
-/* Bytes on their way to a peer. */
-struct outgoing {
-	struct buf data;
-	size_t sent;
-};
+/* gdb's manual, "Stop Reply Packets" */
+#define LOG_ENDS "T05thread:01;replaylog:end;"
 
 struct refused {
 	int fd; /* 0: a free place */
@@ -42,6 +39,7 @@ struct relay {
 	int listen_fd, wake_fd, event_fd;
 	pthread_t thread;
 	atomic_bool stop, interrupt, ended, attached, killed;
+	atomic_bool running; /* the guest, as far as the client knows */
 	atomic_uint resumed;
 
 	/* the thread's own from here on */
@@ -50,9 +48,8 @@ struct relay {
 	int client; /* -1: none */
 	pid_t peer;
 	struct buf in;
-	struct outgoing out, to_stub;
+	struct wire_out out, to_stub;
 	unsigned int own_answers; /* the client's acknowledgements of these are not for the stub */
-	bool running;		  /* the guest, as far as the client knows */
 	bool detaching;		  /* the client asked for it; the stub may refuse */
 	bool detached;
 	bool asked_link, have_link, have_slide;
@@ -71,55 +68,6 @@ static void count_resume(struct relay *r)
 {
 	atomic_fetch_add(&r->resumed, 1);
 	tell(r);
-}
-
-/* --- bytes --- */
-
-static bool pending(const struct outgoing *o)
-{
-	return o->sent < o->data.len;
-}
-
-static void forget(struct outgoing *o)
-{
-	buf_deinit(&o->data);
-	*o = (struct outgoing){0};
-}
-
-/* Send what goes without waiting. Returns 0, or -EPIPE when the peer is gone. */
-static int push(int fd, struct outgoing *o)
-{
-	while (pending(o)) {
-		ssize_t n = send(fd, o->data.data + o->sent, o->data.len - o->sent,
-				 MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno == EAGAIN ? 0 : -EPIPE;
-		o->sent += n;
-	}
-	buf_reset(&o->data);
-	o->sent = 0;
-	return 0;
-}
-
-/* Take in what is there. Returns 0, or -EPIPE when the peer is gone. */
-static int pull(int fd, struct buf *in)
-{
-	ssize_t n;
-
-	buf_reserve(in, CHUNK);
-	n = recv(fd, in->data + in->len, CHUNK, MSG_DONTWAIT);
-	if (n > 0)
-		in->len += n;
-	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR) ? -EPIPE : 0;
-}
-
-static void drop(struct buf *in, size_t n)
-{
-	memmove(in->data, in->data + n, in->len - n);
-	in->len -= n;
 }
 
 /* --- clients that cannot be served --- */
@@ -150,7 +98,7 @@ static void serve_refused(struct refused *f)
 	struct rsp_item item;
 	ssize_t n;
 
-	if (pull(f->fd, &f->in) < 0) {
+	if (wire_pull(f->fd, &f->in) < 0) {
 		refused_end(f);
 		return;
 	}
@@ -165,7 +113,7 @@ static void serve_refused(struct refused *f)
 			shutdown(f->fd, SHUT_WR);
 			free(take_ptr(f->why));
 		}
-		drop(&f->in, n);
+		wire_drop(&f->in, n);
 	}
 	if (n < 0)
 		refused_end(f);
@@ -178,7 +126,7 @@ static void flush_to_stub(struct relay *r)
 {
 	int64_t deadline = io_now_ms() + STUB_MS;
 
-	while (push(r->stub.fd, &r->to_stub) == 0 && pending(&r->to_stub) &&
+	while (wire_push(r->stub.fd, &r->to_stub) == 0 && wire_pending(&r->to_stub) &&
 	       io_now_ms() < deadline) {
 		struct pollfd p = {.fd = r->stub.fd, .events = POLLOUT};
 
@@ -207,8 +155,8 @@ static void client_gone(struct relay *r)
 	close(take_fd(r->client));
 	buf_deinit(&r->in);
 	r->in = (struct buf){0};
-	forget(&r->out);
-	forget(&r->to_stub);
+	wire_forget(&r->out);
+	wire_forget(&r->to_stub);
 	atomic_store(&r->attached, false);
 	tell(r);
 }
@@ -305,9 +253,17 @@ static void answer_monitor(struct relay *r)
 	r->own_answers++;
 }
 
-/* Whether it was ours to answer. */
-static bool answered(struct relay *r, const char *body)
+static bool no_further(const struct relay *r, const struct buf *body)
 {
+	return r->o.at_end && body->data[0] != 'D' && rsp_resumes(body->data, body->len) &&
+	       r->o.at_end(r->o.data);
+}
+
+/* Whether it was ours to answer. */
+static bool answered(struct relay *r, const struct buf *packet)
+{
+	const char *body = packet->data;
+
 	if (str_eq(body, "qOffsets")) {
 		answer_offsets(r);
 	} else if (r->address[0] != '/' && rsp_commands_monitor(body)) {
@@ -318,6 +274,8 @@ static bool answered(struct relay *r, const char *body)
 		r->detached = true;
 		atomic_store(&r->killed, true);
 		tell(r);
+	} else if (no_further(r, packet)) {
+		answer(r, LOG_ENDS);
 	} else {
 		return false;
 	}
@@ -340,13 +298,15 @@ static int from_client(struct relay *r, const struct rsp_item *item, size_t len)
 		buf_add(&body, "", 0);
 		if (rsp_decode(item->body, item->len, &body, NULL) < 0)
 			return -EPROTO;
-		if (answered(r, body.data))
+		if (answered(r, &body))
 			return 0;
 		r->detached = false;
 		r->detaching = body.data[0] == 'D';
 		if (!r->detaching && rsp_resumes(body.data, body.len)) {
 			r->running = true;
 			count_resume(r);
+		} else if (str_eq(body.data, "bc") || str_eq(body.data, "bs")) {
+			r->running = true; /* back, in a replay */
 		}
 	}
 	buf_add(&r->to_stub.data, r->in.data, len);
@@ -358,14 +318,14 @@ static int serve_client(struct relay *r)
 	struct rsp_item item;
 	ssize_t n;
 
-	if (pull(r->client, &r->in) < 0)
+	if (wire_pull(r->client, &r->in) < 0)
 		return -EPIPE;
 	while ((n = rsp_next(r->in.data, r->in.len, &item, NULL)) > 0) {
 		if (from_client(r, &item, n) < 0)
 			return -EPIPE;
-		drop(&r->in, n);
+		wire_drop(&r->in, n);
 	}
-	return n < 0 || push(r->stub.fd, &r->to_stub) < 0 ? -EPIPE : 0;
+	return n < 0 || wire_push(r->stub.fd, &r->to_stub) < 0 ? -EPIPE : 0;
 }
 
 /* --- the stub --- */
@@ -385,13 +345,18 @@ static int serve_stub(struct relay *r)
 {
 	struct rsp_item item;
 	ssize_t n;
-	int gone = pull(r->stub.fd, &r->stub.in);
+	int gone = wire_pull(r->stub.fd, &r->stub.in);
 
 	while ((n = rsp_next(r->stub.in.data, r->stub.in.len, &item, NULL)) > 0) {
 		if (item.kind == RSP_PACKET)
 			note_answer(r, &item);
-		buf_add(&r->out.data, r->stub.in.data, n);
-		drop(&r->stub.in, n);
+		/* stopped by nobody's break point: QEMU says SIGINT */
+		if (item.kind == RSP_PACKET && item.len >= 3 && memcmp(item.body, "T02", 3) == 0 &&
+		    r->o.at_end && r->o.at_end(r->o.data))
+			rsp_add_packet(&r->out.data, LOG_ENDS, strlen(LOG_ENDS));
+		else
+			buf_add(&r->out.data, r->stub.in.data, n);
+		wire_drop(&r->stub.in, n);
 	}
 	return n < 0 || r->out.data.len - r->out.sent > UNREAD_MAX ? -EMSGSIZE : gone;
 }
@@ -399,7 +364,7 @@ static int serve_stub(struct relay *r)
 /* QEMU is gone: nothing is left to detach from. */
 static void stub_gone(struct relay *r)
 {
-	push(r->client, &r->out);
+	wire_push(r->client, &r->out);
 	stub_deinit(&r->stub);
 	client_gone(r);
 }
@@ -410,16 +375,16 @@ enum { WAKE, LISTEN, CLIENT, STUB, REFUSED, FDS = REFUSED + REFUSED_MAX };
 
 static void prepare(struct relay *r, struct pollfd *fds)
 {
-	bool full = pending(&r->out) || pending(&r->to_stub);
+	bool full = wire_pending(&r->out) || wire_pending(&r->to_stub);
 
 	fds[WAKE] = (struct pollfd){.fd = r->wake_fd, .events = POLLIN};
 	fds[LISTEN] = (struct pollfd){.fd = r->listen_fd, .events = POLLIN};
 	/* who does not read is not listened to, so that answers do not pile up */
 	fds[CLIENT] = (struct pollfd){.fd = r->client, .events = full ? 0 : POLLIN};
-	if (pending(&r->out))
+	if (wire_pending(&r->out))
 		fds[CLIENT].events |= POLLOUT;
 	fds[STUB] = (struct pollfd){.fd = r->stub.fd, .events = POLLIN};
-	if (pending(&r->to_stub))
+	if (wire_pending(&r->to_stub))
 		fds[STUB].events |= POLLOUT;
 	for (size_t i = 0; i < REFUSED_MAX; i++)
 		fds[REFUSED + i] = (struct pollfd){.fd = r->refused[i].fd ? r->refused[i].fd : -1,
@@ -430,14 +395,14 @@ static void serve(struct relay *r, const struct pollfd *fds)
 {
 	int e = r->client >= 0 && fds[STUB].revents ? serve_stub(r) : 0;
 
-	if (e == -EPIPE || (r->client >= 0 && push(r->stub.fd, &r->to_stub) < 0))
+	if (e == -EPIPE || (r->client >= 0 && wire_push(r->stub.fd, &r->to_stub) < 0))
 		stub_gone(r);
 	else if (e < 0)
 		client_gone(r);
 	if (r->client >= 0 &&
 	    ((fds[CLIENT].revents & POLLIN && serve_client(r) < 0) ||
 	     (fds[CLIENT].revents & (POLLHUP | POLLERR) && !(fds[CLIENT].revents & POLLIN)) ||
-	     push(r->client, &r->out) < 0))
+	     wire_push(r->client, &r->out) < 0))
 		client_gone(r);
 	for (size_t i = 0; i < REFUSED_MAX; i++)
 		if (r->refused[i].fd && io_now_ms() > r->refused[i].deadline)
@@ -469,8 +434,8 @@ static void say_ended(struct relay *r)
 	rsp_add_packet(&r->out.data, "W00", 3);
 	r->running = false;
 	r->detached = true;
-	while (push(r->client, &r->out) == 0 && (left = deadline - io_now_ms()) > 0 &&
-	       poll(&p, 1, (int)left) >= 0 && pull(r->client, &r->in) == 0)
+	while (wire_push(r->client, &r->out) == 0 && (left = deadline - io_now_ms()) > 0 &&
+	       poll(&p, 1, (int)left) >= 0 && wire_pull(r->client, &r->in) == 0)
 		buf_reset(&r->in);
 }
 
@@ -575,6 +540,11 @@ bool relay_attached(const struct relay *r)
 unsigned int relay_resumed(const struct relay *r)
 {
 	return atomic_load(&r->resumed);
+}
+
+bool relay_running(const struct relay *r)
+{
+	return atomic_load(&r->running);
 }
 
 bool relay_killed(const struct relay *r)

@@ -30,6 +30,12 @@ struct relay_options {
 	int (*open_stub)(void *data, char **path, struct err *err);
 	/* Called once, for the first qOffsets; a failure is what gdb is told instead of a slide. */
 	int (*addresses)(void *data, struct link_addresses *ret, struct err *err);
+	/*
+	 * Of a replay, NULL otherwise: whether the guest stands where its log ends. Asked before a
+	 * client lets it go on, who is told of that end instead ("replaylog:end"), and when it has
+	 * stopped by itself.
+	 */
+	bool (*at_end)(void *data);
 	bool nokaslr; /* the guest was told not to move: the slide is 0 */
 };
 
@@ -47,6 +53,8 @@ void relay_stop(struct relay *r);
 const char *relay_address(const struct relay *r);
 /* These may be asked from any thread. */
 bool relay_attached(const struct relay *r);
+/* A client waits for the guest to stop, whichever way it goes. */
+bool relay_running(const struct relay *r);
 /*
  * How often a client has let the guest go on (continue, step, detach, and by going away) since
  * relay_start().

@@ -131,9 +131,11 @@ int qmp_command(struct qmp *q, const char *command, json_t *arguments, json_t **
 	while (r == 0 && io_now_ms() < until);
 	if (r < 0)
 		return err_wrap(err, "%s", command);
-	if (r == 0)
+	if (r == 0) {
+		q->ended = true; /* as good as: what it says later would be the next one's answer */
 		return err_set(err, ETIMEDOUT, "%s: QEMU did not answer within %d s", command,
 			       QMP_MS / 1000);
+	}
 	said = json_object_get(json_object_get(answer, "error"), "desc");
 	if (said)
 		r = err_set(err, EPROTO, "%s: QEMU: %.300s", command, json_string_value(said));

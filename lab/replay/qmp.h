@@ -20,7 +20,7 @@ struct qmp {
 	struct buf in;
 	unsigned int stops; /* how often it was told that the guest stopped */
 	bool off;	    /* the guest powered off, or was reset */
-	bool ended;	    /* QEMU is gone */
+	bool ended;	    /* QEMU is gone, or did not answer in time */
 };
 
 /* Connect as soon as QEMU listens on path; *cancel (may be NULL) non-zero ends the wait: -EINTR. */

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -13,8 +14,9 @@ enum {
 	LOOK_MS = 50,
 	STUCK_MS = 60000,   /* without one instruction more */
 	DENSEST = 10000000, /* instructions between two snapshots, at least */
-	LAST = 10000,	    /* instructions that are not gone back from: see seek() */
-	SNAPSHOTS = 6,	    /* each is about as large as the memory in use */
+	LAST = 10000,	    /* instructions that are not gone back from: see at_end() */
+	LIFE_MS = 2000,
+	SNAPSHOTS = 6, /* each is about as large as the memory in use */
 	CHUNK = 64 << 10,
 };
 
@@ -232,6 +234,8 @@ int replay_run(const struct recording *rec, const struct replay_want *want, bool
 struct stage {
 	struct rr_qemu q;
 	const struct kernel *kernel;
+	int64_t last;	      /* instruction up to which it may go */
+	pthread_mutex_t lock; /* of q.qmp: relay's thread asks too */
 };
 
 static int open_stub(void *data, char **path, struct err *err)
@@ -250,15 +254,41 @@ static int addresses(void *data, struct link_addresses *ret, struct err *err)
 	return symbols_link_addresses(s->kernel, ret, err);
 }
 
+static int where_is(struct stage *s, int64_t *ret, struct err *err)
+{
+	int r;
+
+	pthread_mutex_lock(&s->lock);
+	r = qmp_icount(&s->q.qmp, ret, err);
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+/*
+ * From a machine that has shut down there is no way back: QEMU ends when it is asked for one. So it
+ * is made to stop before, each time that it goes on.
+ */
+static bool at_end(void *data)
+{
+	struct stage *s = data;
+	int64_t where = 0;
+
+	if (where_is(s, &where, NULL) < 0)
+		return false; /* serve() hears of it, too */
+	if (where >= s->last)
+		return true;
+	pthread_mutex_lock(&s->lock);
+	qmp_command(&s->q.qmp, "replay-break", at(s->last), NULL, NULL);
+	pthread_mutex_unlock(&s->lock);
+	return false;
+}
+
 static int seek(struct rr_qemu *q, const struct recording *rec, const struct replay_want *want,
 		int64_t icount, struct err *err)
 {
 	int64_t where = 0;
 	int r;
 
-	/* From the very end QEMU's search backwards may run into the machine's shutdown again. */
-	if (icount > rec->icount - LAST)
-		icount = rec->icount - LAST;
 	if (icount <= 0)
 		return 0;
 	/* QEMU 7.2 for arm64 crashes when a state is loaded into a machine that never ran */
@@ -273,10 +303,30 @@ static int seek(struct rr_qemu *q, const struct recording *rec, const struct rep
 	return r;
 }
 
+/* A client waits: the guest has to come on, or a way back that QEMU does not find ends nowhere. */
+static int check_life(struct stage *s, int64_t *last, int64_t *life, struct err *err)
+{
+	int64_t now = io_now_ms(), where = 0;
+	int r = where_is(s, &where, err);
+
+	if (r < 0)
+		return err_wrap(err, "the replay stands still");
+	if (where != *last)
+		*life = now;
+	*last = where;
+	if (now - *life > STUCK_MS)
+		return err_set(err, ETIMEDOUT,
+			       "the replay stands still at instruction %" PRId64
+			       " for %d s: begin elsewhere (--to N)",
+			       where, STUCK_MS / 1000);
+	return 0;
+}
+
 static int serve(struct stage *s, const struct replay_want *want, const struct job_debug *job,
 		 struct relay *relay, struct err *err)
 {
 	int r = job->ready ? job->ready(job->data, relay_address(relay), err) : 0;
+	int64_t last = -1, life = 0, looked = 0;
 
 	while (r == 0 && !job->over(job->data) && !relay_killed(relay)) {
 		if (*want->cancel)
@@ -286,6 +336,12 @@ static int serve(struct stage *s, const struct replay_want *want, const struct j
 
 			return err_set(err, EPIPE, "QEMU has ended%s%s", said ? ": " : "",
 				       said ? said : "");
+		}
+		if (!relay_running(relay)) {
+			last = -1;
+		} else if (io_now_ms() - looked > LIFE_MS) {
+			r = check_life(s, &last, &life, err);
+			looked = io_now_ms();
 		}
 		usleep(LOOK_MS * 1000);
 	}
@@ -301,20 +357,24 @@ int replay_debug(const struct recording *rec, const struct replay_want *want,
 				   .run_dir = want->run_dir,
 				   .name = "replay",
 				   .cancel = want->cancel};
-	struct stage s = {.q = {.qmp = {.fd = -1}}, .kernel = kernel};
+	struct stage s = {.q = {.qmp = {.fd = -1}},
+			  .kernel = kernel,
+			  .last = rec->icount > LAST ? rec->icount - LAST : 0,
+			  .lock = PTHREAD_MUTEX_INITIALIZER};
 	auto_free char *beside = str_printf("%s/replay.gdb", want->run_dir);
 	struct relay_options options = {.listen = job->listen ? job->listen : beside,
 					.arch = kernel->arch,
 					.data = &s,
 					.open_stub = open_stub,
-					.addresses = addresses};
+					.addresses = addresses,
+					.at_end = at_end};
 	struct relay *relay = NULL;
 	int r = job->starting ? job->starting(job->data, options.listen, err) : 0;
 
 	if (r == 0)
 		r = rr_qemu_start(&s.q, rec, &how, err);
 	if (r == 0)
-		r = seek(&s.q, rec, want, icount, err);
+		r = seek(&s.q, rec, want, icount < s.last ? icount : s.last, err);
 	if (r == 0)
 		r = relay_start(&options, &relay, err);
 	if (r == 0)

@@ -38,7 +38,8 @@ same() { # same CELL: replayed, it says as many instructions as were recorded
 	is "the same: $(jq .icount "$1/replay/recording.json") instructions, $(jq .serial_bytes \
 		"$1/replay/recording.json") bytes of console" "$lab" replay -q --check "$1"
 }
-# By name alone, so on every kernel: break points work backwards, and a step goes back by one.
+# By name alone, so on every kernel: break points work backwards, and a step goes back by one; who goes
+# on to the end can go back again.
 cat >names.gdb <<'G'
 bt 30
 hbreak proc_dointvec
@@ -47,15 +48,22 @@ bt 3
 monitor info replay
 reverse-stepi
 monitor info replay
+delete
+continue
+monitor info replay
+stepi
+reverse-stepi
+monitor info replay
 G
 goes_back() { # goes_back ARCH
-	local counts
+	local counts end=$(($(jq .icount "$1/6.1-$1/later/replay/recording.json") - 10000))
 	"$lab" replay -q --offline --symbols image --batch -x names.gdb "$1/6.1-$1/later" >"$1.txt" 2>&1 ||
 		{ cat "$1.txt"; return 1; }
 	cat "$1.txt"
 	grep -q '^#.* sysrq_handle_crash' "$1.txt" && grep -q '^#0 .*proc_dointvec' "$1.txt" || return 1
 	mapfile -t counts < <(sed -n 's/.*instruction count = \([0-9]*\).*/\1/p' "$1.txt")
-	((${#counts[@]} == 2 && counts[1] == counts[0] - 1))
+	# and forwards to the end of what can be gone back from
+	((${#counts[@]} == 4 && counts[1] == counts[0] - 1 && counts[2] == end && counts[3] == end - 1))
 }
 cat >writer.gdb <<'G'
 lab-writer panic_on_oops
