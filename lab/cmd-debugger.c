@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lab/debug/debug.h"
+#include "lab/debug/listen.h"
 
 void debugger_args_deinit(struct debugger_args *a)
 {
@@ -50,6 +51,19 @@ static int parse_listen(const char *option, char **ret, struct err *err)
 	return 0;
 }
 
+/* Whether that is a place to listen on, and free: found out before anything boots. */
+static int try_listen(const char *where, struct err *err)
+{
+	auto_free char *address = NULL;
+	auto_close int fd = listen_on(where, &address, err);
+
+	if (fd < 0)
+		return err_wrap(err, "--listen");
+	if (where[0] == '/')
+		unlink(where);
+	return 0;
+}
+
 static int check(const struct debugger_args *a, struct err *err)
 {
 	if (a->batch && !a->scripts.n)
@@ -61,6 +75,10 @@ static int check(const struct debugger_args *a, struct err *err)
 		return err_set(err, EINVAL, "--gdb and --pwndbg: which one?");
 	if (a->batch && a->pwndbg)
 		return err_set(err, EINVAL, "--batch and --pwndbg: pwndbg is for a person");
+	for (size_t i = 0; i < a->breaks.n; i++)
+		if (str_ends(a->breaks.items[i], ":"))
+			return err_set(err, EINVAL, "--break %.100s: no condition after the colon",
+				       a->breaks.items[i]);
 	for (size_t i = 0; i < a->scripts.n; i++)
 		if (access(a->scripts.items[i], R_OK) < 0)
 			return err_errno(err, "-x %.300s", a->scripts.items[i]);
@@ -77,8 +95,12 @@ int debugger_parse(const struct debugger_args *a, struct debugger *ret, struct e
 		r = parse_symbols(a->symbols, &from, err);
 	if (r == 0 && a->listen)
 		r = parse_listen(a->listen, &listen, err);
-	if (r < 0)
+	if (r == 0 && listen)
+		r = try_listen(listen, err);
+	if (r < 0) {
+		free(listen);
 		return r;
+	}
 	*ret = (struct debugger){.how = {.program = a->program,
 					 .pwndbg = a->pwndbg,
 					 .batch = a->batch,
