@@ -96,13 +96,25 @@ def load(folder):
     return len(_loaded)
 
 
+def _index_cache():
+    """Whether gdb (12 and newer) keeps indexes of what it has read."""
+    try:
+        return bool(gdb.parameter("index-cache enabled"))
+    except RuntimeError:
+        return False
+
+
 def _add(path, where):
     words = ["-s '%s' %#x" % (name, where.get(name) or NOWHERE) for name in elf.allocated(path)]
-    confirm = gdb.parameter("confirm")
+    confirm, cache = gdb.parameter("confirm"), _index_cache()
     gdb.execute("set confirm off")
+    if cache:  # it has a module's addresses as they were at another guest's
+        gdb.execute("set index-cache enabled off")
     try:
         gdb.execute("add-symbol-file '%s' %s" % (path, " ".join(words)), to_string=True)
     finally:
+        if cache:
+            gdb.execute("set index-cache enabled on")
         gdb.execute("set confirm %s" % ("on" if confirm else "off"))
 
 
