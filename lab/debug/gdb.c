@@ -227,7 +227,7 @@ static void add_variables(struct strv *argv, const struct symbols *symbols,
 	add_string(argv, "lab_modules", symbols->modules);
 	/* Debian's names of C files have no folder before them, those of assembler files have */
 	if (symbols->source_dir)
-		add_command(argv, "-ex", "directory \"%s\"", symbols->source_dir);
+		add_command(argv, "-ex", "set directories \"%s\":$cdir:$cwd", symbols->source_dir);
 	if (symbols->source_prefix && symbols->source_dir)
 		add_command(argv, "-ex", "set substitute-path \"%s\" \"%s\"",
 			    symbols->source_prefix, symbols->source_dir);

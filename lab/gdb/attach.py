@@ -130,7 +130,9 @@ Usage: lab-attach ADDRESS"""
     def __init__(self):
         super().__init__(self.name, gdb.COMMAND_RUNNING)
         self.booting = False
+        self.told = False
         gdb.events.stop.connect(self.stopped)
+        gdb.events.exited.connect(self.ended)
         if hasattr(gdb.events, "gdb_exiting"):
             gdb.events.gdb_exiting.connect(self.leaving)
 
@@ -165,7 +167,8 @@ Usage: lab-attach ADDRESS"""
             raise Trouble(why)
         else:
             self.booting = True
-            print("lab: attached before the kernel is in its place; symbols follow")
+            print("lab: attached before the kernel is in its place: 'continue' boots it, and stops"
+                  " when the payload is about to run")
 
     def found(self):
         """The kernel is where gdb believes: the rest can be put in place."""
@@ -203,11 +206,20 @@ Usage: lab-attach ADDRESS"""
             except gdb.GdbError as what:
                 print("lab: %s" % what, file=sys.stderr, flush=True)
 
-    def leaving(self, event):
+    def ended(self, event):
         """No break point is missed in silence."""
-        missed = breaks.never_hit()
-        for spec in missed:
+        self.tell(breaks.never_hit())
+
+    def tell(self, missed):
+        """Once: gdb may be left long after its guest has ended."""
+        for spec in missed if not self.told else ():
             print("lab: %s: never reached" % spec, file=sys.stderr, flush=True)
+        self.told = self.told or bool(missed)
+
+    def leaving(self, event):
+        """As ended(); in batch mode gdb fails then."""
+        missed = breaks.never_hit()
+        self.tell(missed)
         if missed and _batch():
             try:
                 gdb.execute("detach", to_string=True)

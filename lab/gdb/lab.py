@@ -12,7 +12,7 @@ import types
 
 import gdb
 
-MODULES = ("attach", "breaks", "core", "cred", "dmesg", "modules", "mounts", "ns", "replay", "seccomp",
+MODULES = ("attach", "breaks", "core", "cred", "dmesg", "frames", "modules", "mounts", "ns", "replay", "seccomp",
            "syscalls", "tasks")
 
 
@@ -43,6 +43,20 @@ class Lab(gdb.Command):
         gdb.execute("help lab")
 
 
+class NoProgram(gdb.Command):
+    """Refuse to start a program: what is loaded is a kernel's, and would run on this host."""
+
+    def __init__(self):
+        super().__init__("lab-no-program", gdb.COMMAND_SUPPORT)
+        for word in ("run", "start", "starti"):
+            gdb.execute("define hook-%s\nlab-no-program\nend" % word)
+
+    def invoke(self, arg, from_tty):
+        """An error in a hook keeps the command from being run."""
+        raise gdb.GdbError("a guest is not started from here: 'continue' lets it go on; once it has"
+                           " ended, quit and start lab again")
+
+
 def _commands():
     """Name and first line of the help of every command of ours."""
     found = {}
@@ -57,3 +71,4 @@ def _commands():
 _load()
 Lab.__doc__ += "".join("\n%-13s %s" % pair for pair in _commands())
 Lab()
+NoProgram()

@@ -87,8 +87,24 @@ ok "--gdb that is no gdb" says 2 "does not behave as a gdb" debug --gdb /bin/tru
 ok "--pwndbg where it is not installed" says 2 "pwndbg is not installed" \
 	env HOME="$dir" PATH="$dir/none" "$lab" debug -q --offline --kernel "$image" --pwndbg scenarios/a.yml
 
+# --- break points and addresses that are none
+ok "--break without a condition after its colon" says 2 "no condition" debug --break start_kernel: scenarios/a.yml
+ok "--listen nowhere" says 2 "no place to listen" debug --listen nowhere scenarios/a.yml
+
 # --- symbols
 ok "--vmlinux that is not there" says 2 "no-vmlinux" debug --vmlinux no-vmlinux scenarios/a.yml
+
+# --- inside gdb
+commands() { gdb -nx -q -batch -ex "source $LAB_HOME/lab/gdb/lab.py" "$@" 2>&1; }
+no_program() { # what is loaded would run on this host
+	local word
+	for word in run r start starti; do
+		commands -ex "$word" /bin/true >no-program.txt || true
+		cat no-program.txt
+		grep -q "a guest is not started from here" no-program.txt && ! grep -q "exited" no-program.txt || return 1
+	done
+}
+ok "run starts nothing on the host" no_program
 
 # --- lab gdb
 export XDG_RUNTIME_DIR=$dir/run

@@ -15,12 +15,19 @@ cat >hit.gdb <<'S'
 continue
 bt
 S
+# lines of a module's code, wherever this guest and earlier ones have it
+cat >lines.gdb <<'S'
+python
+base = [l.split() for l in gdb.execute("lab-modules", to_string=True).split("\n") if l.startswith("virtio_ring ")][0][4]
+print(gdb.find_pc_line(int(base, 16) + 0x800).symtab)
+end
+S
 
-# hits KERNEL ARCH SYMBOLS TEXT: the scenario reaches ksys_unshare, and gdb shows the call with TEXT.
+# hits KERNEL ARCH SYMBOLS TEXT [OPTION...]: the scenario reaches ksys_unshare, and gdb shows the call with TEXT.
 hits() {
 	local out=$1-$2-$3
 	timeout 300 "$lab" debug -q --batch --out "$out" --kernel "$1" --arch "$2" --symbols "$3" --break ksys_unshare \
-		-x hit.gdb "$scenario" >"$out.txt" 2>&1 || {
+		-x hit.gdb "${@:5}" "$scenario" >"$out.txt" 2>&1 || {
 		echo "exit $?"
 		cat "$out.txt"
 		return 1
@@ -29,7 +36,9 @@ hits() {
 	# who called it: the entry of the system call, however the series names it
 	grep -q "ksys_unshare" "$out.txt" && grep -q "^#0 .*ksys_unshare" "$out.txt" &&
 		grep -Eq "^#[1-9] .*(sys_unshare|__invoke_syscall|invoke_syscall)" "$out.txt" &&
-		grep -q "$4" "$out.txt" && grep -q "slide 0x" "$out.txt" && ! grep -q "slide 0x0\b" "$out.txt"
+		grep -q "$4" "$out.txt" && grep -q "slide 0x" "$out.txt" && ! grep -q "slide 0x0\b" "$out.txt" &&
+		# and nothing that gdb guesses beyond it
+		! grep -A 1 '^#[0-9]* .*\(entry_SYSCALL_64\|el0t_64_sync ()\)' "$out.txt" | grep -q '^#.*??\|^Backtrace stopped'
 }
 
 if [[ ${1:-} == all ]]; then
@@ -49,7 +58,8 @@ fi
 has_package() { "$lab" kernel pull --debug 6.1 --arch "$1" >/dev/null 2>why || [[ $? != 3 ]]; }
 for arch in amd64 arm64; do
 	if has_package $arch; then
-		ok "6.1 $arch: a backtrace with lines" hits 6.1 $arch package 'kernel/fork.c:'
+		ok "6.1 $arch: a backtrace with lines" hits 6.1 $arch package 'kernel/fork.c:' -x lines.gdb
+		ok "6.1 $arch: lines of a module's code" grep -x drivers/virtio/virtio_ring.c 6.1-$arch-package.txt
 	else
 		skip "6.1 $arch: a backtrace with lines" "$(tail -n 1 why)"
 	fi
@@ -98,7 +108,7 @@ as_told() { # the command that was printed, as a shell takes it
 	grep -q 'Linux version 6.1' told.txt
 }
 ok "--listen prints a command, which attaches a plain gdb" as_told
-ok "an address in use says so" says 3 "$dir/dbg" \
+ok "an address in use says so" says 2 "$dir/dbg" \
 	"$lab" debug -q --symbols image --arch amd64 --listen "unix:$dir/dbg" --out again "$scenario"
 guardian=$(pgrep -P "$listening" -x lab)
 pgrep -P "$guardian" -x lab >worker
