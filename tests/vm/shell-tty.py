@@ -80,8 +80,8 @@ class Shell:
         """As a person or a paste: goes on reading meanwhile."""
         while text:
             r, w, _ = select.select([self.fd], [self.fd], [], 1)
-            if r:
-                self.read(0)
+            if r and not self.read(0):
+                return  # it has ended
             if w:
                 text = text[os.write(self.fd, text[:1024]) :]
 
@@ -94,7 +94,8 @@ class Shell:
     def soon(self, condition):
         until = time.monotonic() + WAIT
         while not condition() and time.monotonic() < until:
-            self.read(0.05)
+            if not self.read(0.05):  # it has ended
+                time.sleep(0.05)
         return condition()
 
     def cooked(self):

@@ -10,6 +10,8 @@ lab_setup
 tty=$PWD/tests/vm/shell-tty.py
 cd "$dir"
 export TMPDIR=$dir
+mkdir -m 700 x
+export XDG_RUNTIME_DIR=$dir/x # nobody else's 'lab vm stop --all' is for machines of this test
 
 # 1 MiB in and 1 MiB out, past who reads slowly, and the command's exit code
 bytes() {
