@@ -183,10 +183,10 @@ static int fill_options(struct session *s, struct err *err)
 	s->run.connect = a->connect;
 	s->run.offline = a->guest.offline;
 	s->run.debug = &s->job;
+	s->run.nokaslr = a->no_kaslr;
 	s->how = (struct debug_options){
 		.how = s->debugger.how,
 		.wait_at_start = a->wait_at_start,
-		.nokaslr = a->no_kaslr,
 		.listen = s->debugger.listen,
 		.cancel = run_cancel_flag(),
 		.data = s,

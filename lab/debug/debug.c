@@ -172,7 +172,6 @@ int debug_create(const struct kernel *kernel, const struct symbols *symbols,
 		.kernel = kernel, .symbols = symbols, .options = options, .gdb = gdb, .pid = -1};
 	*job = (struct job_debug){.wait_at_start = options->wait_at_start,
 				  .hold = true,
-				  .nokaslr = options->nokaslr,
 				  .listen = options->listen,
 				  .starting = start_gdb,
 				  .ready = on_ready,

@@ -14,7 +14,7 @@
 
 struct debug_options {
 	struct gdb_how how; /* address is filled in here */
-	bool wait_at_start, nokaslr;
+	bool wait_at_start;
 	const char *listen; /* for debuggers from elsewhere: none is started; or NULL */
 	const volatile int *cancel;
 	void *data; /* of what follows */

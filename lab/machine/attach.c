@@ -66,7 +66,7 @@ static int open_relay(struct attach *a, struct err *err)
 		.data = a,
 		.open_stub = open_stub,
 		.addresses = addresses,
-		.nokaslr = a->job->debug && a->job->debug->nokaslr,
+		.nokaslr = a->job->nokaslr,
 	};
 
 	return a->relay ? 0 : relay_start(&options, &a->relay, err);

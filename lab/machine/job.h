@@ -25,7 +25,6 @@ struct job_file {
 struct job_debug {
 	bool wait_at_start; /* the machine stops at its first instruction */
 	bool hold;	    /* the payload waits before its command until a debugger lets go on */
-	bool nokaslr;
 	const char *listen; /* where debuggers attach (relay.h); NULL: beside the other sockets */
 	/* The machine is about to be started; a debugger may wait for address meanwhile. */
 	int (*starting)(void *data, const char *address, struct err *err);
@@ -42,6 +41,7 @@ struct job {
 	const struct kernel *kernel;
 	const struct image *image;
 	bool kvm;
+	bool nokaslr; /* the kernel stays where it was linked */
 	unsigned int memory_mib, cpus;
 	char *const *argv; /* NULL-terminated */
 	char *const *env;  /* NULL-terminated or NULL */

@@ -453,7 +453,7 @@ static int start_machine(struct session *s, struct virt *v, struct err *err)
 	disk = job->image->disk ? realpath(job->image->disk, NULL) : NULL;
 	if (job->image->disk && !disk)
 		return err_errno(err, "guest image %s", job->image->disk);
-	if (job->debug && job->debug->nokaslr)
+	if (job->nokaslr)
 		spec.cmdline = "nokaslr";
 	spec.paused = job->debug && job->debug->wait_at_start;
 	if (s->tty) {

@@ -22,7 +22,7 @@ void presence_open(struct presence *p, const struct job *job, const char *dir, c
 		.lab = getpid(),
 		.qemu = virt_machine_pid(machine),
 		.started = time(NULL),
-		.nokaslr = job->debug && job->debug->nokaslr,
+		.nokaslr = job->nokaslr,
 	};
 
 	*p = (struct presence){

@@ -81,15 +81,13 @@ static int boot(struct guest *g, struct outcome *ret, struct err *err)
 {
 	const struct guest_options *o = g->o;
 	auto_free char *machine = str_printf("lab-%s", g->name);
-	auto_free char *place = str_printf("%s/%s.gdb", virt_run_dir(g->virt), machine);
-	/* the usual place, from the start on: nobody waits for a debugger here */
-	struct job_debug debug = {.nokaslr = true, .listen = place};
 	struct job job = {
 		.name = machine,
 		.what = "shell",
 		.kernel = o->kernel,
 		.image = &g->image,
 		.kvm = g->accel.kvm,
+		.nokaslr = o->nokaslr,
 		.memory_mib = o->memory_mib,
 		.cpus = 1,
 		.argv = o->argv,
@@ -97,7 +95,6 @@ static int boot(struct guest *g, struct outcome *ret, struct err *err)
 		.phase = on_phase,
 		.data = g,
 		.terminal = o->terminal,
-		.debug = o->nokaslr ? &debug : NULL,
 		.cancel = o->cancel,
 	};
 

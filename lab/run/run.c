@@ -254,6 +254,7 @@ static int boot_and_run(struct worker *w, const char *dir, const struct image *i
 		.phase = tell_phase,
 		.data = w,
 		.debug = w->run->options->debug,
+		.nokaslr = w->run->options->nokaslr,
 		.cancel = &cancelled,
 	};
 

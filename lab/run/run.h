@@ -19,7 +19,8 @@ struct run_options {
 	int64_t boot_timeout_ms; /* start of a machine to its agent's first word; 0: default */
 	enum accel_want accel;
 	bool offline;
-	bool record; /* each machine is recorded (replay/record.h); accel is ACCEL_TCG */
+	bool record;  /* each machine is recorded (replay/record.h); accel is ACCEL_TCG */
+	bool nokaslr; /* kernels stay where they were linked */
 	const struct job_debug *debug; /* of the plan's cell, which is the only one; or NULL */
 };
 
