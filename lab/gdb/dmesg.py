@@ -6,7 +6,8 @@ from lab import bare
 from lab.memory import (Command, Trouble, at, ctype, integer, need, offset, pointer, printable,
                         read, word)
 
-MAX_BITS = 26  # of descriptors and of bytes: log_buf_len ends at 2 GiB, no guest of ours has that
+MAX_BITS = 25  # of bytes: CONFIG_LOG_BUF_SHIFT ends there
+AVERAGE_BITS = 5  # of bytes that the kernel reckons with for each descriptor (PRB_AVGBITS)
 COMMITTED, FINALIZED = 1, 2
 
 
@@ -36,7 +37,7 @@ def records():
     ring = at(word(need("prb", bare.find)), "struct printk_ringbuffer")
     descs, data = ring["desc_ring"], ring["text_data_ring"]
     bits, text_bits = int(descs["count_bits"]), int(data["size_bits"])
-    if not 0 < bits <= MAX_BITS or not 0 < text_bits <= MAX_BITS:
+    if not 0 < text_bits <= MAX_BITS or not 0 < bits <= text_bits - AVERAGE_BITS:
         raise Trouble("the log's size makes no sense: corrupt?")
     count = 1 << bits
     mask = (1 << 62) - 1

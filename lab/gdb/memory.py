@@ -6,11 +6,16 @@ one line of text (Trouble) instead of a traceback.
 
 import contextlib
 import struct
+import time
 
 import gdb
 
 LIMIT = 20000  # entries of a list
+LIMIT_S = 300  # of a command: what the guest's memory is made of can have one walk for ever
 WORD = (1 << 64) - 1
+
+
+_until = [None]  # when the command that runs has to be done
 
 
 class Trouble(gdb.GdbError):
@@ -27,6 +32,7 @@ class Command(gdb.Command):
 
     def invoke(self, arg, from_tty):
         """Run, with the kernel's memory in view."""
+        _until[0] = time.monotonic() + LIMIT_S
         try:
             with kernel_view():
                 self.run(gdb.string_to_argv(arg))
@@ -37,6 +43,10 @@ class Command(gdb.Command):
                           % (self.name, why, hidden())) from None
         except gdb.error as why:
             raise Trouble("%s: %s" % (self.name, why)) from None
+        except (ArithmeticError, LookupError, ValueError, struct.error) as why:
+            raise Trouble("%s: the guest's memory makes no sense: %s" % (self.name, why)) from None
+        finally:
+            _until[0] = None
 
     def usage(self):
         """The error for wrong arguments."""
@@ -147,6 +157,8 @@ def need(name, find=address):
 
 def at(where, type_name):
     """The object of that type there."""
+    if _until[0] is not None and time.monotonic() > _until[0]:
+        raise Trouble("given up after %d s: is the guest's memory corrupt?" % LIMIT_S)
     kind = ctype(type_name) if isinstance(type_name, str) else type_name
     return gdb.Value(where & WORD).cast(kind.pointer()).dereference()
 
@@ -224,12 +236,13 @@ def entries(head, type_name, member, limit=LIMIT):
     """The structs on a list_head (its address), first to last."""
     back = offset(type_name, member)
     kind = ctype(type_name)
-    node, seen = word(head), 0
+    node, seen = word(head), set()
     while node != head:
-        seen += 1
-        if seen > limit or not node:
-            raise Trouble("the list at %#x %s after %d entries: corrupt?"
-                          % (head, "ends in nothing" if not node else "does not end", seen - 1))
+        if len(seen) >= limit or not node or node in seen:
+            raise Trouble("the list at %#x %s after %d entries: corrupt?" % (
+                head, "ends in nothing" if not node else
+                "goes in a circle" if node in seen else "does not end", len(seen)))
+        seen.add(node)
         yield at(node - back, kind)
         node = word(node)
 

@@ -41,7 +41,7 @@ def tree(root):
     todo, seen = [pointer(root.address)], set()
     while todo:
         where = todo.pop()
-        if where in seen or len(seen) > LIMIT:
+        if where in seen or len(seen) + len(todo) > LIMIT:
             raise Trouble("the tree of mounts does not end: corrupt?")
         seen.add(where)
         mount = at(where, "struct mount")
@@ -62,6 +62,8 @@ def path_of(mount, task_root):
             if found:
                 return "/" + "/".join(reversed(names + more))
         names += _below(dentry, top)[0]
+        if len(names) > DEPTH:
+            break
         parent = pointer(mount["mnt_parent"])
         if parent == here or not parent:
             return "(unreachable)/" + "/".join(reversed(names))

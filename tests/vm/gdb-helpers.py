@@ -156,6 +156,15 @@ def check_bounds(gdb, guest):
             sys.exit("not said: " + said)
 
 
+def check_hostile(gdb, guest):
+    said = gdb["hostile"]
+    same("answers", len(said), 5)
+    for line, want in zip(said, ("goes in a circle after", "ends in nothing after",
+                                 "cannot be read", "cannot be read", "")):
+        if want not in line or "Traceback" in line:
+            sys.exit("not '%s': %s" % (want, line))
+
+
 def check_help(gdb, guest):
     text = "\n".join(gdb["help"])
     for name in "attach break core cred dmesg kernel modules mounts ns ps seccomp syscalls".split():

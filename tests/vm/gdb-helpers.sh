@@ -75,6 +75,27 @@ for command in ("lab-ps -x", "lab-ns 99999", "lab-cred no", "lab-dmesg x", "lab-
     except gdb.error as why:
         print("%s: %s" % (command, why))
 end
+echo == hostile\n
+python
+import sys, time
+memory, tasks = sys.modules["lab.memory"], sys.modules["lab.tasks"]
+first = int(next(tasks.threads())["tasks"].address)
+node = memory.word(first)
+comm = node - memory.offset("struct task_struct", "tasks") + memory.offset("struct task_struct", "comm")
+for place, value in ((node, node), (node, 0), (first, 0xdeadbeef0000), (first, (1 << 64) - 8),
+                     (comm, 0x6d31335b1b0a9bc2)):
+    kept = memory.read(place, 8)
+    gdb.selected_inferior().write_memory(place, value.to_bytes(8, "little"))
+    began = time.monotonic()
+    try:
+        said = gdb.execute("lab-ps -a", to_string=True)
+    except gdb.error as why:
+        said = str(why) + "\n"
+    gdb.selected_inferior().write_memory(place, kept)
+    if not said.replace("\n", "").isprintable() or time.monotonic() - began > 60:
+        print("escapes, or slow")
+    print([line for line in said.split("\n") if line][-1])
+end
 echo == help\n
 help lab
 echo == calls\n
@@ -115,7 +136,7 @@ for cell in "${cells[@]}"; do
 	ok "$name: a session ($symbols)" look "$kernel" "$arch" "$symbols"
 	[[ -s $dir/guest ]] || continue
 	[[ -z ${KEEP-} ]] || cp "$dir/gdb" "$dir/guest" "$KEEP"
-	for what in ps ns cred mounts seccomp modules dmesg calls bounds help; do
+	for what in ps ns cred mounts seccomp modules dmesg calls bounds hostile help; do
 		ok "$name: $what" held "$what"
 	done
 done
