@@ -75,7 +75,8 @@ static size_t skip_strings(const struct view *v, size_t at, unsigned int n)
 {
 	while (n--) {
 		size_t left = v->len - at;
-		const uint8_t *nul = memchr(v->data + at, 0, left < NAME_MAX_LEN ? left : 512);
+		const uint8_t *nul =
+			memchr(v->data + at, 0, left < NAME_MAX_LEN ? left : NAME_MAX_LEN);
 
 		if (!nul)
 			return 0;
