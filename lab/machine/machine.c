@@ -52,8 +52,10 @@ struct session {
 	int64_t now, start, up, greeted, sent; /* -1: not yet */
 	int64_t life, flow;		       /* last byte of any kind; last that is no tick */
 	int64_t panic, hung_up, space;
-	int64_t boot_ms; /* it may take that long to its first word */
+	int64_t debugged_ms; /* with a debugger attached: no limit counts */
+	int64_t boot_ms;     /* it may take that long to its first word */
 	uint64_t frames, taken, progress;
+	bool debugged;
 	bool over, begun, silent; /* begun: the terminal; silent: told so */
 };
 
@@ -230,8 +232,20 @@ static void wait_for_something(struct session *s)
 	if (fds[0].revents)
 		eventfd_read(fds[0].fd, &ignored);
 	s->now = io_now_ms();
-	if (attach_stands(&s->attach))
+	if (attach_stands(&s->attach)) {
 		pass_over(s, s->now - before);
+		s->debugged_ms += s->now - before;
+	}
+}
+
+/* Whoever waits for this cell, and for its limits, is told why they do not count. */
+static void tell_debugger(struct session *s)
+{
+	bool now = attach_stands(&s->attach);
+
+	if (now != s->debugged)
+		phase(s, now ? "in gdb" : s->greeted < 0 ? "booting" : "running");
+	s->debugged = now;
 }
 
 /* Who sits before it, if anybody does. */
@@ -416,6 +430,7 @@ static int run_loop(struct session *s, struct err *err)
 		check_gone(s);
 		if (r == 0)
 			r = serve_debugger(s, err);
+		tell_debugger(s);
 		if (attach_stands(&s->attach))
 			continue;
 		check_panic(s);
@@ -515,6 +530,11 @@ static int finish(struct session *s, int r, struct err *err)
 	if (s->o->console.seen > s->o->console.kept)
 		evidence_note(&s->evidence, "console.log: kept %" PRIu64 " of %" PRIu64 " bytes",
 			      s->o->console.kept, s->o->console.seen);
+	if (s->debugged_ms && !s->job->debug)
+		evidence_note(&s->evidence,
+			      "a debugger was attached for %" PRId64
+			      " s in all, which no time limit counts",
+			      s->debugged_ms / 1000);
 	if (s->start >= 0)
 		s->o->total_ms = io_now_ms() - s->start;
 	presence_close(&s->presence);

@@ -153,7 +153,8 @@ ok "and the next one attaches" hit_one
 
 ended() {
 	is OK client kill || return 1
-	soon grep -q '^LOST count .*: the debugger killed it' count.txt || ! cat count.txt
+	soon grep -q '^LOST count .*: the debugger killed it' count.txt &&
+		grep -rq 'a debugger was attached for' count/*/count || ! cat count.txt
 }
 ok "gdb's kill ends the machine" ended
 ok "without a trace" fails test -e "$place"
