@@ -4,6 +4,8 @@ import re
 
 import gdb
 
+from lab.memory import convenience
+
 # as lab/debug/frames.c names them
 _ENTRY = re.compile(r"(entry_(SYSCALL|SYSENTER|INT80)\w*|ret_from_fork(_asm)?"
                     r"|el0t_(64|32)_(sync|irq|fiq|error)|el0_(sync|irq|fiq|error)(_compat)?)$")
@@ -33,4 +35,6 @@ class EndAtEntry:
                 return
 
 
-EndAtEntry()
+# Those of an image end there by themselves, and of theirs a filter would lose the arguments.
+if convenience("lab_symbols") not in ("types", "names"):
+    EndAtEntry()
