@@ -286,7 +286,8 @@ static void tie_to(pid_t parent)
 	int64_t limit = io_now_ms() + ADOPT_MS;
 	struct timespec pause = {.tv_nsec = 200000};
 
-	while (getppid() != parent && io_now_ms() < limit)
+	while (getppid() != parent && (kill(parent, 0) == 0 || errno == EPERM) &&
+	       io_now_ms() < limit)
 		nanosleep(&pause, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (getppid() == parent)
