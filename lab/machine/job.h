@@ -53,8 +53,9 @@ struct job {
 	int64_t boot_timeout_ms;     /* start to HELLO; 0: default for the accelerator */
 	int64_t no_progress_ms;	     /* nothing on channel and console; 0: default */
 	uint64_t stream_limit_bytes; /* each of stdout, stderr, strace, console; 0: default */
-	/* Called from the running thread with "booting", "running", "in gdb", and with a terminal "started"
-	   (before it becomes raw) and "silent" (no sign of life; it goes on); may be NULL. */
+	/* Called from the running thread with "booting", "running", "in gdb", and with a terminal
+	   "started" (before it becomes raw) and "silent" (no sign of life; it goes on); may be
+	   NULL. */
 	void (*phase)(void *data, const char *what);
 	void *data;
 	struct terminal *terminal; /* what the payload reads and writes; NULL: nothing, and files.
