@@ -4,7 +4,7 @@
 #ifndef LAB_GDB_H
 #define LAB_GDB_H
 
-#include "lab/debug/symbols.h"
+#include "lab/symbols/symbols.h"
 
 struct gdb_how {
 	const char *program;  /* --gdb: a name or path; NULL: gdb, or gdb-multiarch as needed */

@@ -6,7 +6,7 @@ import gdb
 
 from lab.memory import convenience
 
-# as lab/debug/frames.c names them
+# as lab/symbols/frames.c names them
 _ENTRY = re.compile(r"(entry_(SYSCALL|SYSENTER|INT80)\w*|ret_from_fork(_asm)?"
                     r"|el0t_(64|32)_(sync|irq|fiq|error)|el0_(sync|irq|fiq|error)(_compat)?)$")
 

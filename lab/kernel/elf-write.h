@@ -11,7 +11,7 @@
 
 #include "jail/base/arch.h"
 #include "jail/base/str.h"
-#include "lab/debug/kallsyms.h"
+#include "lab/symbols/kallsyms.h"
 
 /* A section. One with an address is loaded (a program header of its own, too). */
 struct elf_part {

@@ -4,7 +4,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
-#include "lab/debug/symbols.h"
+#include "lab/symbols/symbols.h"
 
 enum { LOOK_NS = 5000000 };
 

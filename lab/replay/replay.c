@@ -8,7 +8,7 @@
 
 #include "jail/base/io.h"
 #include "lab/debug/relay.h"
-#include "lab/debug/symbols.h"
+#include "lab/symbols/symbols.h"
 
 enum {
 	LOOK_MS = 50,

@@ -2,8 +2,8 @@
 #include <assert.h>
 #include <string.h>
 
-#include "lab/debug/btf-read.h"
-#include "lab/debug/btf.h"
+#include "lab/symbols/btf-read.h"
+#include "lab/symbols/btf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "lab/debug/frames.h"
+#include "lab/symbols/frames.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -5,9 +5,9 @@
 #include <assert.h>
 #include <string.h>
 
-#include "lab/debug/frames.h"
-#include "lab/debug/kallsyms.h"
 #include "lab/kernel/elf.h"
+#include "lab/symbols/frames.h"
+#include "lab/symbols/kallsyms.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

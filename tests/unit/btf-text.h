@@ -3,9 +3,9 @@
  */
 #include <string.h>
 
-#include "lab/debug/btf-read.h"
-#include "lab/debug/btf.h"
-#include "lab/debug/dwarf-write.h"
+#include "lab/symbols/btf-read.h"
+#include "lab/symbols/btf.h"
+#include "lab/symbols/dwarf-write.h"
 
 /* --- making BTF --------------------------------------------------------------------------------*/
 

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "lab/debug/btf.h"
+#include "lab/symbols/btf.h"
 #include "tests/unit/btf-text.h"
 
 static void check(enum arch arch, const struct ksyms *syms, const char *expected)

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "lab/debug/frames.h"
+#include "lab/symbols/frames.h"
 
 static uint64_t take(const uint8_t **p, size_t n)
 {

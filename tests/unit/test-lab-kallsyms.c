@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "lab/debug/kallsyms.h"
+#include "lab/symbols/kallsyms.h"
 #include "tests/unit/kallsyms-image.h"
 
 static int find(const struct buf *image, enum arch arch, struct ksyms *ret, struct err *err)

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "lab/debug/frames.h"
+#include "lab/symbols/frames.h"
 
 enum { FP = 29, SP = 31, INSNS_MAX = 1 << 18 };
 

@@ -8,7 +8,7 @@
 #ifndef LAB_SYMBOLS_IMAGE_H
 #define LAB_SYMBOLS_IMAGE_H
 
-#include "lab/debug/symbols.h"
+#include "lab/symbols/symbols.h"
 
 /*
  * *path (allocated), *kind and *link are written only on success. -EBADMSG: the image is damaged or

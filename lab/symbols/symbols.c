@@ -1,9 +1,8 @@
-#include "lab/debug/symbols.h"
+#include "lab/symbols/symbols.h"
 
 #include <string.h>
 
 #include "jail/base/io.h"
-#include "lab/debug/symbols-image.h"
 #include "lab/kbuild/source.h"
 #include "lab/kernel/built.h"
 #include "lab/kernel/elf.h"
@@ -12,6 +11,7 @@
 #include "lab/kernel/kernel-pin.h"
 #include "lab/kernel/kernel-store.h"
 #include "lab/kernel/kernel-target.h"
+#include "lab/symbols/symbols-image.h"
 
 enum { STRINGS_MAX = 64 << 20 };
 

@@ -1,16 +1,16 @@
-#include "lab/debug/symbols-image.h"
+#include "lab/symbols/symbols-image.h"
 
 #include <fcntl.h>
 #include <string.h>
 
 #include "jail/base/io.h"
 #include "lab/cache.h"
-#include "lab/debug/btf.h"
-#include "lab/debug/frames.h"
-#include "lab/debug/kallsyms.h"
 #include "lab/kernel/elf-write.h"
 #include "lab/kernel/elf.h"
 #include "lab/kernel/kernel-image.h"
+#include "lab/symbols/btf.h"
+#include "lab/symbols/frames.h"
+#include "lab/symbols/kallsyms.h"
 
 enum {
 	TYPE_PARTS = 4,

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "lab/debug/frames.h"
+#include "lab/symbols/frames.h"
 
 enum { ENTRY = 6 };
 

@@ -1,4 +1,4 @@
-#include "lab/debug/kallsyms.h"
+#include "lab/symbols/kallsyms.h"
 
 #include <elf.h>
 #include <string.h>

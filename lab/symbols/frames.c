@@ -1,4 +1,4 @@
-#include "lab/debug/frames.h"
+#include "lab/symbols/frames.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "lab/debug/dwarf-write.h"
+#include "lab/symbols/dwarf-write.h"
 
 #include <assert.h>
 #include <string.h>

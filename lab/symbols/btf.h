@@ -14,7 +14,7 @@
 #include "jail/base/arch.h"
 #include "jail/base/err.h"
 #include "jail/base/str.h"
-#include "lab/debug/kallsyms.h"
+#include "lab/symbols/kallsyms.h"
 
 /*
  * The .BTF of an unpacked image, found by its header (arm64's raw Image has no sections): the

@@ -1,8 +1,8 @@
-#include "lab/debug/btf.h"
+#include "lab/symbols/btf.h"
 
 #include <string.h>
 
-#include "lab/debug/btf-read.h"
+#include "lab/symbols/btf-read.h"
 
 /*
  * struct btf_header of include/uapi/linux/btf.h: magic, version, flags, the header's length, offset

@@ -1,8 +1,8 @@
 #include <string.h>
 
-#include "lab/debug/btf-read.h"
-#include "lab/debug/btf.h"
-#include "lab/debug/dwarf-write.h"
+#include "lab/symbols/btf-read.h"
+#include "lab/symbols/btf.h"
+#include "lab/symbols/dwarf-write.h"
 
 /* No C function of the kernel has more; BTF shares a prototype among many functions. */
 enum { PARAMS_MAX = 64 };
