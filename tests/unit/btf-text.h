@@ -197,7 +197,8 @@ static void print_value(const struct dwarf_sections *d, unsigned int at, unsigne
 
 	switch (form) {
 	case DW_FORM_flag_present:
-		buf_addf(out, at == DW_AT_prototyped ? "" : " %s", word(at, false));
+		if (at != DW_AT_prototyped)
+			buf_addf(out, " %s", word(at, false));
 		return;
 	case DW_FORM_udata:
 	case DW_FORM_sdata:
