@@ -36,7 +36,7 @@ hostile() {
 	local mode=$1 objects=$BUILD/guest/$arch/obj lab_pid worker='' peak=''
 	shift
 	gcc -std=gnu11 -D_GNU_SOURCE -O1 -I. -static "-DMODE=\"$mode\"" tests/vm/hostile.c \
-		"$objects"/vm/agent/{channel,setup}.o "$objects"/vm/proto.o \
+		"$objects"/vm/agent/{channel,setup}.o "$objects"/vm/{proto,serial}.o \
 		"$objects"/jail/base/{err,io,str}.o -o "$dir/guest/$arch/agent" || return
 	cell=$dir/cells/$mode/6.1-$arch/hello status=0 most=0
 	"$lab" run --offline --arch "$arch" --out "$dir/cells/$mode" "$@" "$dir/hello.yml" >"$dir/$mode.txt" 2>&1 &

@@ -84,7 +84,7 @@ elif what == "deaf":  # asks and never reads, as long as it is listened to
     c.socket.settimeout(3)
     try:
         while True:
-            c.socket.sendall(b"$qXfer:features:read:i386-64bit.xml:0,ffb#82" * 1000)
+            c.socket.sendall(b"$qXfer:features:read:i386-64bit.xml:0,ffb#d2" * 1000)
     except TimeoutError:
         print("not listened to any more")
 elif what == "interrupt":
