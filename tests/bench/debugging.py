@@ -35,7 +35,7 @@ def session(lab, arch, scenario, tmp, name):
         f.write("python import time\ncontinue\n"
                 "python print('stopped', time.time())\n"
                 "python began = time.time()\n"
-                "python gdb.lookup_type('struct sysrq_key_op').fields()\n"
+                "python gdb.execute('ptype struct task_struct', to_string=True)\n"
                 "python print('type', time.time() - began)\n")
     out = os.path.join(tmp, name)
     began = time.time()
