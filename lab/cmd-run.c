@@ -9,7 +9,7 @@
 struct run_args {
 	struct strv kernels, flavours, archs;
 	struct run_options options;
-	const char *filter, *accel, *cache_from, *mirror;
+	const char *filter, *accel, *dump, *cache_from, *mirror;
 	unsigned int repeat;
 	bool no_build, dry_run, json, quiet, keep_going;
 };
@@ -43,6 +43,8 @@ static const struct opt options[] = {
 	{'c', "connect", "URI", OPT_STRING, ARG(options.connect),
 	 "a libvirt daemon of this host: qemu:///session, qemu:///system\n(default: libvirt's "
 	 "embedded driver; no daemon)"},
+	{0, "dump", "FORM", OPT_STRING, ARG(dump),
+	 "of guests that crash or hang: kdump (default), elf, or off"},
 	{0, "offline", NULL, OPT_FLAG, ARG(options.offline),
 	 "fetch nothing: what is not cached is an error"},
 	{0, "no-build", NULL, OPT_FLAG, ARG(no_build),
@@ -75,8 +77,15 @@ static int parse_args(struct run_args *a, int argc, char **argv, int *operands)
 		return code;
 	if (a->repeat < 1 || a->repeat > 10000)
 		err_set(&err, EINVAL, "--repeat: %u is not between 1 and 10000", a->repeat);
+	else if (a->dump && !str_eq(a->dump, "kdump") && !str_eq(a->dump, "elf") &&
+		 !str_eq(a->dump, "off"))
+		err_set(&err, EINVAL, "--dump: '%.40s' is none of kdump, elf, off", a->dump);
 	else
 		guest_accel(a->accel, &a->options.accel, &err);
+	a->options.dump = !a->dump		   ? DUMP_KDUMP
+			  : str_eq(a->dump, "off") ? DUMP_OFF
+			  : str_eq(a->dump, "elf") ? DUMP_ELF
+						   : DUMP_KDUMP;
 	if (!err.code && a->options.connect && virt_check_uri(a->options.connect, &err) < 0)
 		err_wrap(&err, "--connect");
 	return err.code ? cmd_fail(EXIT_USAGE, &err) : -1;

@@ -244,11 +244,12 @@ static void add_domain(struct out *o, const struct machine_spec *spec)
 	number(o, "memory", spec->memory_mib, "MiB");
 	number(o, "vcpu", spec->cpus, NULL);
 	add_os(o, spec, ma);
-	if (ma->acpi) {
-		start(o, "features");
+	start(o, "features");
+	if (ma->acpi)
 		leaf(o, "acpi", NULL, NULL, NULL, NULL);
-		end(o);
-	}
+	/* Where the guest's kernel says how its memory is to be read: it goes into dumps. */
+	leaf(o, "vmcoreinfo", "state", "on", NULL, NULL);
+	end(o);
 	add_cpu(o, spec, ma);
 	add_lifecycle(o);
 	add_devices(o, spec, ma);

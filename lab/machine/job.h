@@ -10,6 +10,8 @@
 
 #include "jail/base/err.h"
 
+#include "lab/machine/dump.h"
+
 struct image;
 struct kernel;
 struct terminal;
@@ -61,6 +63,7 @@ struct job {
 	struct terminal *terminal; /* what the payload reads and writes; NULL: nothing, and files.
 				      With one timeout_ms 0 is no limit */
 	const struct job_debug *debug; /* NULL: who wants to may attach, nobody waits for it */
+	enum dump_form dump;	       /* of a guest that panicked or hangs */
 	const volatile int *cancel; /* non-zero: end at once with END_GONE, detail "interrupted" */
 };
 

@@ -515,6 +515,14 @@ static int finish(struct session *s, int r, struct err *err)
 {
 	if (r == 0 && (s->o->ending == END_EXITED || s->o->ending == END_TIMEOUT))
 		attach_ended(&s->attach);
+	if (r == 0 && s->job->dump != DUMP_OFF &&
+	    (s->o->ending == END_PANIC || s->o->ending == END_HUNG)) {
+		auto_free char *vmcore = path_join(s->dir, "vmcore");
+		struct err why = {0};
+
+		if (virt_machine_dump(s->m, vmcore, s->job->dump, &why) < 0)
+			evidence_note(&s->evidence, "no dump: %s", why.msg);
+	}
 	/* A relay that waits for QEMU hears of its end; the machine itself stays until it is done.
 	 */
 	virt_machine_kill(s->m);

@@ -402,6 +402,17 @@ int virt_machine_monitor(struct virt_machine *m, const char *command, struct buf
 	return 0;
 }
 
+int virt_machine_dump(struct virt_machine *m, const char *path, enum dump_form form,
+		      struct err *err)
+{
+	unsigned int format = form == DUMP_ELF ? VIR_DOMAIN_CORE_DUMP_FORMAT_RAW
+					       : VIR_DOMAIN_CORE_DUMP_FORMAT_KDUMP_ZLIB;
+
+	if (virDomainCoreDumpWithFormat(m->dom, path, format, VIR_DUMP_MEMORY_ONLY) < 0)
+		return virt_error(err, "dump the guest's memory");
+	return 0;
+}
+
 enum virt_state virt_machine_state(struct virt_machine *m)
 {
 	return atomic_load(&m->state);

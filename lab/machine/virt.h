@@ -15,6 +15,7 @@
 #include "jail/base/err.h"
 #include "jail/base/str.h"
 #include "lab/machine/domain-xml.h"
+#include "lab/machine/dump.h"
 
 struct virt;
 struct virt_machine;
@@ -44,6 +45,14 @@ int virt_start(struct virt *v, const struct machine_spec *spec, struct virt_mach
  */
 int virt_machine_monitor(struct virt_machine *m, const char *command, struct buf *out,
 			 struct err *err);
+
+/*
+ * Write the guest's memory and the registers of its CPUs to path, which is made anew with mode 0600
+ * (virDomainCoreDumpWithFormat(), memory only); the machine stands still meanwhile and goes on
+ * afterwards if it ran. A file that was cut short by an error stays for the caller to remove.
+ */
+int virt_machine_dump(struct virt_machine *m, const char *path, enum dump_form form,
+		      struct err *err);
 
 /* Under a daemon a machine whose console is a socket starts paused: connect, then let it go. */
 int virt_machine_resume(struct virt_machine *m, struct err *err);

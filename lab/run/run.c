@@ -255,6 +255,7 @@ static int boot_and_run(struct worker *w, const char *dir, const struct image *i
 		.data = w,
 		.debug = w->run->options->debug,
 		.nokaslr = w->run->options->nokaslr,
+		.dump = w->run->options->dump,
 		.cancel = &cancelled,
 	};
 

@@ -8,6 +8,7 @@
 #define LAB_RUN_H
 
 #include "lab/machine/accel.h"
+#include "lab/machine/dump.h"
 #include "lab/run/plan.h"
 #include "lab/run/result.h"
 
@@ -19,6 +20,7 @@ struct run_options {
 	int64_t boot_timeout_ms; /* start of a machine to its agent's first word; 0: default */
 	enum accel_want accel;
 	bool offline;
+	enum dump_form dump;
 	bool record;  /* each machine is recorded (replay/record.h); accel is ACCEL_TCG */
 	bool nokaslr; /* kernels stay where they were linked */
 	const struct job_debug *debug; /* of the plan's cell, which is the only one; or NULL */

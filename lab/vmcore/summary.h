@@ -1,0 +1,20 @@
+/*
+ * summary.h - vmcore.txt: what a dump says, for a person.
+ */
+#ifndef LAB_SUMMARY_H
+#define LAB_SUMMARY_H
+
+#include "lab/kernel/kernel.h"
+
+/*
+ * Read the dump and append its summary to out: kernel and build id, slide, uptime, panicking task
+ * with its backtrace, its namespaces and seccomp mode, registers, all CPUs, tasks in D state,
+ * modules, memory totals, the log. kernel: the one that ran; its vmlinux, if it has one with DWARF
+ * (vmlinux, or NULL), gives source lines. What cannot be read is a line that says so; only a dump
+ * that cannot be opened, or is another kernel's, is an error (as vmcore_open(), kstate_open()).
+ * Everything in it is printable.
+ */
+int summary_write(const char *vmcore, const struct kernel *kernel, const char *vmlinux,
+		  struct buf *out, struct err *err);
+
+#endif
