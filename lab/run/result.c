@@ -10,7 +10,7 @@ enum { JSON_MAX_BYTES = 16 << 20, CELLS_MAX = 100000 };
 static const char *const ending_names[] = {
 	[END_EXITED] = "exited", [END_TIMEOUT] = "timeout", [END_PANIC] = "panic",
 	[END_HUNG] = "hung",	 [END_GONE] = "gone",	    [END_NO_BOOT] = "no boot",
-	[END_BROKEN] = "broken",
+	[END_BROKEN] = "broken", [END_OOPS] = "oops",	    [END_REBOOT] = "reboot",
 };
 
 const char *ending_name(enum ending e)

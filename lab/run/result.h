@@ -36,7 +36,7 @@ struct result {
 void result_deinit(struct result *r);
 DEFINE_CLEANUP(result, result_deinit)
 
-/* "exited", "timeout", "panic", "hung", "gone", "no boot", "broken" */
+/* "exited", "timeout", "panic", "hung", "oops", "reboot", "gone", "no boot", "broken" */
 const char *ending_name(enum ending e);
 
 /* A new reference. */

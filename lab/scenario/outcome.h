@@ -13,6 +13,8 @@ enum ending {
 	END_EXITED,  /* the payload ended: exit_code or signal */
 	END_TIMEOUT, /* the payload passed its time; the agent killed it: the guest lives */
 	END_PANIC,   /* the guest's kernel panicked */
+	END_OOPS,    /* it killed what ran, and the scenario does not go on after that */
+	END_REBOOT,  /* it started anew: a reboot that nobody asked for, or a triple fault */
 	END_HUNG,    /* no progress on channel and console, or the absolute limit */
 	END_GONE,    /* QEMU died or the machine powered off in mid-run */
 	END_NO_BOOT, /* the agent never said HELLO */

@@ -330,6 +330,33 @@ static int read_trace(const struct yaml *y, const struct yaml_node *node, const 
 	return yaml_bool(y, node, what, &s->trace, err);
 }
 
+/* Of two words, the first one is the default; *ret: the second was written. */
+static int read_choice(const struct yaml *y, const struct yaml_node *node, const char *what,
+		       const char *first, const char *second, bool *ret, struct err *err)
+{
+	const char *text;
+
+	if (yaml_string(y, node, what, &text, err) < 0)
+		return -EINVAL;
+	*ret = str_eq(text, second);
+	if (!*ret && !str_eq(text, first))
+		return yaml_error(y, node, err, "%s: '%.40s' is neither %s nor %s", what, text,
+				  first, second);
+	return 0;
+}
+
+static int read_oops(const struct yaml *y, const struct yaml_node *node, const char *what,
+		     struct scenario *s, struct err *err)
+{
+	return read_choice(y, node, what, "stop", "continue", &s->oops_continue, err);
+}
+
+static int read_warnings(const struct yaml *y, const struct yaml_node *node, const char *what,
+			 struct scenario *s, struct err *err)
+{
+	return read_choice(y, node, what, "fail", "note", &s->warnings_note, err);
+}
+
 static int read_timeout(const struct yaml *y, const struct yaml_node *node, const char *what,
 			struct scenario *s, struct err *err)
 {
@@ -439,6 +466,7 @@ int scenario_parse(const char *path, const char *text, size_t len, struct scenar
 		{"env", read_env},	     {"trace", read_trace},
 		{"timeout", read_timeout},   {"memory", read_memory},
 		{"arch", read_arch},	     {"requires", read_requires},
+		{"oops", read_oops},	     {"warnings", read_warnings},
 		{"expect", read_expect},
 	};
 	auto_cleanup(yaml) y = {0};

@@ -65,6 +65,8 @@ struct scenario {
 				* that expect: files: names are among them */
 	struct strv env;       /* K=V */
 	bool trace;	       /* default true */
+	bool oops_continue;    /* an oops does not end the machine */
+	bool warnings_note;    /* a warning is noted, and no crash */
 	int64_t timeout_ms;    /* default 30 s */
 	unsigned int memory_mib; /* default 256 */
 	unsigned int archs;	 /* bit mask; default all */

@@ -265,6 +265,8 @@ static enum how how_ended(const struct outcome *o, const struct crash *crash)
 {
 	switch (o->ending) {
 	case END_PANIC:
+	case END_OOPS:
+	case END_REBOOT:
 		return HOW_CRASH;
 	case END_EXITED:
 		return crash ? HOW_CRASH : HOW_EXIT;
@@ -372,8 +374,12 @@ void verdict_judge(const struct expect *expect, const struct outcome *outcome,
 	enum how how = how_ended(outcome, found ? &crash : NULL);
 
 	j.crash_title = found ? crash.title : NULL;
-	if (outcome->ending == END_PANIC && !found)
+	if (!found && outcome->ending == END_PANIC)
 		j.crash_title = xstrdup("kernel panic");
+	if (!found && outcome->ending == END_OOPS)
+		j.crash_title = xstrdup("kernel oops");
+	if (!found && outcome->ending == END_REBOOT)
+		j.crash_title = xstrdup("unexpected kernel reboot");
 	if (how == HOW_EXIT && (e->hang || e->crash.n)) {
 		add_missed_end(&j, e, outcome);
 	} else if (how == HOW_EXIT) {

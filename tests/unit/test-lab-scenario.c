@@ -99,6 +99,8 @@ static void test_defaults(void **state)
 	assert_string_equal(s.argv.items[1], "-c");
 	assert_string_equal(s.argv.items[2], "echo hi");
 	assert_true(s.trace);
+	assert_false(s.oops_continue);
+	assert_false(s.warnings_note);
 	assert_int_equal(s.timeout_ms, 30000);
 	assert_int_equal(s.memory_mib, 256);
 	assert_int_equal(s.archs, 3);
@@ -126,6 +128,17 @@ static void test_profile(void **state)
 	assert_int_equal(parse_file(DATA "good/policy-profile.yml", &text, &s, NULL), 0);
 	assert_list(&s.jail_args, "--policy|strict");
 	assert_int_equal(s.files.n, 0);
+}
+
+static void test_reports(void **state)
+{
+	auto_cleanup(scenario) s = {0};
+	auto_cleanup(buf) text = {0};
+
+	(void)state;
+	assert_int_equal(parse_file(DATA "good/reports.yml", &text, &s, NULL), 0);
+	assert_true(s.oops_continue);
+	assert_true(s.warnings_note);
 }
 
 static void test_full(void **state)
@@ -227,7 +240,7 @@ int main(void)
 		cmocka_unit_test(test_bad),	 cmocka_unit_test(test_good),
 		cmocka_unit_test(test_profile),	 cmocka_unit_test(test_full),
 		cmocka_unit_test(test_defaults), cmocka_unit_test(test_when),
-		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_hostile),	 cmocka_unit_test(test_reports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
