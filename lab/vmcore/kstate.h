@@ -15,11 +15,18 @@
 
 enum { KNAME_MAX = 160 };
 
+/* Addresses from start on, before end. */
+struct krange {
+	uint64_t start, end;
+};
+
 struct kmodule {
 	char name[64];		      /* printable */
 	uint64_t address, base, size; /* of struct module; of its code */
-	char taints[16];
-	/* its symbols, by address; names in names */
+	struct krange init;	      /* code that goes once it is loaded */
+	char taints[16];	      /* as /proc/modules: "OE"; empty: none */
+	bool live;		      /* false: it is coming or going */
+	/* its symbols of code, by address; names in names */
 	struct ksym *syms;
 	size_t n_syms;
 	char *names;
@@ -32,10 +39,14 @@ struct kstate {
 	const struct kernel *kernel;
 	struct ksyms syms; /* as linked: add slide */
 	uint64_t slide;
+	struct krange text;   /* code, where it ran */
+	struct krange init;   /* code that goes when the boot ends: empty once it has */
 	struct ktypes *types; /* NULL: this kernel has none */
 	struct buf image;     /* the unpacked image (kernel_image_unpack()) */
+	char *build_id;	      /* of both; NULL: the kernel has none */
 	struct kmodule *modules;
 	size_t n_modules;
+	bool modules_known; /* false: nobody knows where the list is */
 	uint64_t init_task; /* 0: not found */
 };
 
@@ -54,11 +65,20 @@ bool kstate_symbol(const struct kstate *k, const char *name, uint64_t *ret);
  * Returns whether it is in code of the kernel or of a module. ret is printable.
  */
 bool kstate_name(const struct kstate *k, uint64_t address, char ret[KNAME_MAX]);
+/*
+ * A number or pointer of at most 8 bytes, by its name in a struct at address, zero-extended.
+ * -ENOENT (as ktypes_member()), -ENOTSUP (no number), or as vmcore_read().
+ */
+int kstate_member(const struct kstate *k, uint64_t address, const char *type, const char *member,
+		  uint64_t *ret);
 
+/* The image's BTF. -ENODATA: it has none; -EBADMSG. image must live as long. */
+int ktypes_open(const uint8_t *image, size_t len, struct ktypes **ret, struct err *err);
+void ktypes_close(struct ktypes *t); /* NULL is fine, here and below: it knows no type */
 /*
  * Offset and size in bytes of a member, "task_struct", "se.exec_start" (through anonymous structs
- * and unions; an array's size is of all of it; bit fields are -ENOTSUP). -ENOENT: no such type or
- * member: try the name it had in other kernels.
+ * and unions, into an array's first element; an array's own size is of all of it; bit fields are
+ * -ENOTSUP). -ENOENT: no such type or member: try the name it had in other kernels.
  */
 int ktypes_member(const struct ktypes *t, const char *type, const char *member, uint32_t *offset,
 		  uint32_t *size);
@@ -66,5 +86,12 @@ int ktypes_member(const struct ktypes *t, const char *type, const char *member, 
 int ktypes_size(const struct ktypes *t, const char *type, uint32_t *size);
 /* An enumerator's value, or -ENOENT. */
 int ktypes_enumerator(const struct ktypes *t, const char *name, int64_t *ret);
+
+/* ---- for kstate.c ---- */
+
+/* Fills init_task, when it can be found. */
+void kstate_find_init_task(struct kstate *k);
+/* Fills modules, n_modules, modules_known. */
+void kstate_read_modules(struct kstate *k);
 
 #endif
