@@ -502,7 +502,7 @@ static void put_unit(struct writer *w)
 {
 	struct die d = {.tag = DW_TAG_compile_unit, .children = true};
 
-	dwarf_begin(&w->out, w->b.n + 2 * array_len(well_known));
+	dwarf_writer_begin(&w->out, w->b.n + 2 * array_len(well_known));
 	buf_add(&w->str, w->b.strings, w->b.strings_len);
 	die_add(&d, DW_AT_producer, DW_FORM_strp, add_string(w, PRODUCER));
 	die_add(&d, DW_AT_language, DW_FORM_data1, DW_LANG_C99);
@@ -522,7 +522,7 @@ static void put_unit(struct writer *w)
 	}
 	put_well_knowns(w);
 	dwarf_up(&w->out);
-	dwarf_end(&w->out);
+	dwarf_writer_end(&w->out);
 }
 
 int btf_to_dwarf(const uint8_t *btf, size_t len, enum arch arch, const struct ksyms *syms,

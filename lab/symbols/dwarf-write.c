@@ -143,10 +143,10 @@ void dwarf_up(struct dwarf_writer *w)
 	dwarf_int(&w->info, 0, 1);
 }
 
-void dwarf_begin(struct dwarf_writer *w, uint32_t n)
+void dwarf_writer_begin(struct dwarf_writer *w, uint32_t n)
 {
 	w->at = xcalloc(n, sizeof(*w->at));
-	dwarf_int(&w->info, 0, 4); /* the length: dwarf_end() knows it */
+	dwarf_int(&w->info, 0, 4); /* the length: dwarf_writer_end() knows it */
 	dwarf_int(&w->info, 4, 2);
 	dwarf_int(&w->info, 0, 4);
 	dwarf_int(&w->info, 8, 1);
@@ -159,7 +159,7 @@ static void set_u32(struct buf *b, size_t at, uint32_t value)
 		b->data[at + i] = (char)(value >> 8 * i);
 }
 
-void dwarf_end(struct dwarf_writer *w)
+void dwarf_writer_end(struct dwarf_writer *w)
 {
 	for (size_t i = 0; i < w->n_refs; i++) {
 		const uint8_t *p = (const uint8_t *)w->info.data + w->refs[i];

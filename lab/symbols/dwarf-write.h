@@ -99,9 +99,9 @@ struct dwarf_writer {
 	size_t n_refs, cap_refs;
 };
 
-/* Entries' numbers are below n. dwarf_end() makes the references good and ends the unit. */
-void dwarf_begin(struct dwarf_writer *w, uint32_t n);
-void dwarf_end(struct dwarf_writer *w);
+/* Entries' numbers are below n. dwarf_writer_end() makes the references good and ends the unit. */
+void dwarf_writer_begin(struct dwarf_writer *w, uint32_t n);
+void dwarf_writer_end(struct dwarf_writer *w);
 void dwarf_writer_deinit(struct dwarf_writer *w);
 DEFINE_CLEANUP(dwarf_writer, dwarf_writer_deinit)
 
