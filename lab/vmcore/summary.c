@@ -1,0 +1,392 @@
+/* summary.c - vmcore.txt: the first screen says what died and where; the log is last. */
+#include "lab/vmcore/summary.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "lab/crash/crash.h"
+#include "lab/vmcore/summary-task.h"
+#include "lab/vmcore/vmcore-log.h"
+
+enum {
+	LOG_MAX = 4 << 20,
+	FRAMES = 64, /* of the one that panicked */
+	FRAMES_CPU = 8,
+	FRAMES_D = 24,
+	D_MAX = 64,
+	TITLE_MAX = 400,
+	NODES_MAX = 64,
+	ZONES_MAX = 8,
+};
+
+struct report {
+	struct summary s;
+	struct vmcore *v;
+	const char *path;
+	const struct kernel *kernel;
+	struct buf log; /* as vmcore_log() has it */
+	size_t lost;
+	struct err why_no_log, why_no_kernel, why_no_tasks;
+	struct crashes crashes;
+	const struct ktask *task; /* that panicked; NULL: not known */
+};
+
+static void add_text(struct buf *out, const char *text, size_t len, size_t max)
+{
+	str_printable(out, text, len, max, false);
+}
+
+/* ---- header ---- */
+
+static void add_dump(const struct report *r)
+{
+	struct buf *out = r->s.out;
+	auto_close int fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char magic[8] = "", when[32] = "";
+	struct stat st;
+	struct tm tm;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || pread(fd, magic, sizeof(magic), 0) < 4)
+		return;
+	if (gmtime_r(&st.st_mtime, &tm))
+		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+	buf_addf(out, "dump        %s, %.1f MiB, of %s UTC\n",
+		 memcmp(magic, "\177ELF", 4) == 0 ? "ELF" : "kdump", st.st_size / 1048576.0, when);
+}
+
+static void add_banner(const struct report *r)
+{
+	static const char banner[] = "Linux version ";
+	const struct buf *image = &r->s.k->image;
+	const char *at = image->data, *end = image->data + image->len;
+
+	/* a format string has the same start */
+	while ((at = memmem(at, end - at, banner, strlen(banner))) &&
+	       !(at + strlen(banner) < end && at[strlen(banner)] >= '0' &&
+		 at[strlen(banner)] <= '9'))
+		at++;
+	if (!at)
+		return;
+	buf_adds(r->s.out, "version     ");
+	add_text(r->s.out, at, strcspn(at, "\n"), 300);
+	buf_adds(r->s.out, "\n");
+}
+
+/* The stamp of the log's last line. */
+static void add_uptime(const struct report *r)
+{
+	const char *line = NULL, *end;
+
+	for (const char *at = r->log.data; at && *at; at = end ? end + 1 : NULL) {
+		end = strchr(at, '\n');
+		if (*at == '[')
+			line = at + 1;
+	}
+	if (!line)
+		return;
+	line += strspn(line, " ");
+	buf_addf(r->s.out, "uptime      %.*s s, at the log's last line\n",
+		 (int)strspn(line, "0123456789."), line);
+}
+
+/* Pages that the kernel manages, and those of them that are free. */
+static bool count_node(const struct kstate *k, uint64_t node, uint64_t *managed, uint64_t *free_)
+{
+	uint32_t zones, size, each, stat;
+	uint64_t n, pages;
+	int64_t i;
+
+	if (ktypes_member(k->types, "pglist_data", "node_zones", &zones, &size) < 0 ||
+	    ktypes_size(k->types, "zone", &each) < 0 ||
+	    ktypes_member(k->types, "zone", "vm_stat", &stat, &size) < 0 ||
+	    ktypes_enumerator(k->types, "NR_FREE_PAGES", &i) < 0 || i < 0 || i * 8 >= size ||
+	    kstate_member(k, node, "pglist_data", "nr_zones", &n) < 0)
+		return false;
+	for (uint64_t z = 0; z < n && z < ZONES_MAX; z++) {
+		uint64_t zone = node + zones + z * each;
+
+		if (kstate_member(k, zone, "zone", "managed_pages.counter", &pages) == 0)
+			*managed += pages;
+		if (vmcore_read_u64(k->v, zone + stat + i * 8, &pages) == 0)
+			*free_ += pages;
+	}
+	return true;
+}
+
+static bool count_memory(const struct kstate *k, uint64_t *managed, uint64_t *free_)
+{
+	uint64_t at, node;
+	bool found = false;
+
+	if (kstate_symbol(k, "contig_page_data", &at))
+		return count_node(k, at, managed, free_);
+	if (!kstate_symbol(k, "node_data", &at))
+		return false;
+	for (size_t i = 0; i < NODES_MAX && vmcore_read_u64(k->v, at + i * 8, &node) == 0 && node;
+	     i++)
+		found |= count_node(k, node, managed, free_);
+	return found;
+}
+
+static void add_memory(const struct report *r)
+{
+	uint64_t managed = 0, free_ = 0, all = 0;
+	const struct vmcore_range *ranges;
+	size_t n;
+
+	ranges = vmcore_ranges(r->v, &n);
+	for (size_t i = 0; i < n; i++)
+		all += ranges[i].len;
+	buf_addf(r->s.out, "memory      %.1f MiB", all / 1048576.0);
+	/* 4 KiB each: vmcore.h reads no other */
+	if (r->s.k && count_memory(r->s.k, &managed, &free_))
+		buf_addf(r->s.out, ", the kernel has %.1f MiB of it, of which %.1f MiB are free",
+			 managed / 256.0, free_ / 256.0);
+	buf_adds(r->s.out, "\n");
+}
+
+static void add_header(const struct report *r)
+{
+	const struct kstate *k = r->s.k;
+	struct buf *out = r->s.out;
+
+	buf_addf(out, "kernel      %s, %s",
+		 r->kernel->release ? r->kernel->release : r->kernel->name,
+		 arch_name(r->kernel->arch));
+	if (k && k->build_id)
+		buf_addf(out, ", build id %s", k->build_id);
+	buf_adds(out, "\n");
+	if (k)
+		add_banner(r);
+	add_dump(r);
+	if (k)
+		buf_addf(out, "slide       0x%" PRIx64 "\n", k->slide);
+	add_uptime(r);
+	buf_addf(out, "CPUs        %zu\n", vmcore_cpus(r->v));
+	add_memory(r);
+	if (!k)
+		buf_addf(out, "symbols     none: %s\n", r->why_no_kernel.msg);
+}
+
+/* ---- what happened ---- */
+
+static void add_crash(const struct report *r)
+{
+	static const char panic[] = "Kernel panic - not syncing: ";
+	const struct crash *crash = crashes_main(&r->crashes);
+	const char *at = r->log.len ? memmem(r->log.data, r->log.len, panic, strlen(panic)) : NULL;
+	struct buf *out = r->s.out;
+
+	buf_adds(out, "\ncrash       ");
+	if (crash) {
+		add_text(out, crash->title, strlen(crash->title), TITLE_MAX);
+		buf_addf(out, " (%s)\n", crash->type);
+	} else {
+		buf_adds(out, r->log.len ? "no report is in the log\n" : "not known\n");
+	}
+	if (at) {
+		at += strlen(panic);
+		buf_adds(out, "panic       ");
+		add_text(out, at, strcspn(at, "\n"), TITLE_MAX);
+		buf_adds(out, "\n");
+	}
+	buf_adds(out, "task        ");
+	if (r->task)
+		summary_task(&r->s, r->task);
+	else
+		buf_addf(out, "not known%s%s", r->why_no_tasks.code ? ": " : "",
+			 r->why_no_tasks.msg);
+	buf_adds(out, "\n");
+	if (r->task)
+		summary_task_confinement(&r->s, r->task);
+}
+
+static void add_backtrace(const struct report *r)
+{
+	struct buf *out = r->s.out;
+
+	if (r->task) {
+		buf_addf(out, "\nbacktrace of %s, pid %d\n", r->task->comm, r->task->pid);
+		summary_backtrace(&r->s, r->task, FRAMES);
+	} else if (r->s.k && vmcore_cpus(r->v)) {
+		buf_adds(out, "\nbacktrace of CPU 0\n");
+		summary_backtrace_cpu(&r->s, vmcore_cpu(r->v, 0), FRAMES);
+	}
+}
+
+static void add_registers(const struct report *r, const struct vmcore_cpu *cpu)
+{
+	enum { A_LINE = 4 };
+
+	for (size_t i = 0; i < cpu->n; i++)
+		buf_addf(r->s.out, "%s%8s %016" PRIx64,
+			 i % A_LINE ? ""
+			 : i	    ? "\n"
+				    : "",
+			 cpu->regs[i].name, cpu->regs[i].value);
+	buf_adds(r->s.out, "\n");
+}
+
+static void add_cpus(const struct report *r)
+{
+	struct buf *out = r->s.out;
+
+	for (size_t i = 0; i < vmcore_cpus(r->v); i++) {
+		const struct vmcore_cpu *cpu = vmcore_cpu(r->v, i);
+		const struct ktask *t = r->s.tasks ? ktasks_on_cpu(r->s.tasks, (int)i) : NULL;
+		char name[KNAME_MAX];
+
+		buf_addf(out, "\nCPU %zu", i);
+		if (t) {
+			buf_adds(out, ": ");
+			summary_task(&r->s, t);
+		}
+		if (r->s.k) {
+			kstate_name(r->s.k, cpu->pc, name);
+			buf_addf(out, ", at %s", name);
+		}
+		buf_adds(out, "\n");
+		add_registers(r, cpu);
+		/* the one that panicked has its own above */
+		if (r->s.k && (!t || t != r->task))
+			summary_backtrace_cpu(&r->s, cpu, FRAMES_CPU);
+	}
+}
+
+/* ---- tasks and modules ---- */
+
+static void add_tasks(const struct report *r)
+{
+	static const char states[] = "RSDTtXZPI";
+	const struct ktasks *t = r->s.tasks;
+	struct buf *out = r->s.out;
+	size_t count[sizeof(states)] = {0}, shown = 0;
+
+	if (!t)
+		return;
+	for (size_t i = 0; i < t->n; i++) {
+		const char *at = strchr(states, t->items[i].state);
+
+		count[at && *at ? at - states : 0]++;
+	}
+	buf_addf(out, "\n%zu tasks%s:", t->n, t->cut ? " (their list is damaged: not all)" : "");
+	for (size_t i = 0; states[i]; i++)
+		if (count[i])
+			buf_addf(out, " %zu %c", count[i], states[i]);
+	buf_adds(out, "\ntasks in state D (they wait, and no signal wakes them)");
+	for (size_t i = 0; i < t->n; i++) {
+		const struct ktask *task = &t->items[i];
+
+		if (task->state != 'D' || task->cpu >= 0)
+			continue;
+		if (shown++ >= D_MAX)
+			continue;
+		buf_adds(out, "\n ");
+		summary_task(&r->s, task);
+		buf_adds(out, "\n");
+		summary_backtrace(&r->s, task, FRAMES_D);
+	}
+	if (!shown)
+		buf_adds(out, ": none\n");
+	else if (shown > D_MAX)
+		buf_addf(out, "\n … and %zu more\n", shown - D_MAX);
+}
+
+static void add_modules(const struct report *r)
+{
+	const struct kstate *k = r->s.k;
+	struct buf *out = r->s.out;
+
+	if (!k)
+		return;
+	buf_adds(out, "\nmodules");
+	if (!k->modules_known)
+		buf_adds(out, ": their list was not found (there may be none)");
+	else if (!k->n_modules)
+		buf_adds(out, ": none");
+	buf_adds(out, "\n");
+	for (size_t i = 0; i < k->n_modules; i++) {
+		const struct kmodule *m = &k->modules[i];
+
+		buf_addf(out, " %-24s 0x%016" PRIx64 " %8" PRIu64 " bytes of code%s%s%s\n", m->name,
+			 m->base, m->size, m->taints[0] ? ", taints " : "", m->taints,
+			 m->live ? "" : ", not live");
+	}
+}
+
+/* ---- log ---- */
+
+static void add_log(const struct report *r)
+{
+	struct buf *out = r->s.out;
+
+	buf_adds(out, "\nlog");
+	if (!r->log.len)
+		buf_addf(out, ": %s\n", r->why_no_log.code ? r->why_no_log.msg : "it is empty");
+	else if (r->lost)
+		buf_addf(out, " (%zu records were damaged)\n", r->lost);
+	else
+		buf_adds(out, "\n");
+	str_printable(out, r->log.data ? r->log.data : "", r->log.len, LOG_MAX + (LOG_MAX >> 2),
+		      true);
+}
+
+/* ---- all of it ---- */
+
+static void write_report(struct report *r)
+{
+	add_header(r);
+	add_crash(r);
+	add_backtrace(r);
+	add_cpus(r);
+	add_tasks(r);
+	add_modules(r);
+	add_log(r);
+}
+
+static void with_kernel(struct report *r, const struct kstate *k, const char *vmlinux)
+{
+	auto_cleanup(ktasks) tasks = {0};
+
+	r->s.k = k;
+	if (ktasks_read(k, &tasks, &r->why_no_tasks) == 0) {
+		r->s.tasks = &tasks;
+		r->task = ktasks_panicked(k, &tasks);
+	}
+	if (unwind_open(k, &r->s.unwind, NULL) < 0)
+		r->s.unwind = NULL;
+	if (!vmlinux || lines_open(vmlinux, &r->s.lines, NULL) < 0)
+		r->s.lines = NULL;
+	write_report(r);
+	lines_close(r->s.lines);
+	unwind_close(r->s.unwind);
+}
+
+int summary_write(const char *vmcore, const struct kernel *kernel, const char *vmlinux,
+		  struct buf *out, struct err *err)
+{
+	struct report r = {.s.out = out, .path = vmcore, .kernel = kernel};
+	auto_cleanup(kstate) k = {0};
+	auto_vmcore v = NULL;
+	int e = vmcore_open(vmcore, &v, err);
+
+	if (e < 0)
+		return e;
+	e = kstate_open(v, kernel, &k, &r.why_no_kernel);
+	if (e < 0 && e != -ENODATA)
+		return err_set(err, -e, "%s: %s", vmcore, r.why_no_kernel.msg);
+	r.v = v;
+	vmcore_log(v, LOG_MAX, &r.log, &r.lost, &r.why_no_log);
+	if (r.log.len)
+		crashes_find(r.log.data, r.log.len, true, &r.crashes);
+	if (e == 0)
+		with_kernel(&r, &k, vmlinux);
+	else
+		write_report(&r);
+	crashes_deinit(&r.crashes);
+	buf_deinit(&r.log);
+	return 0;
+}
