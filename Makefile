@@ -28,7 +28,7 @@ comma := ,
 SAN_FLAGS := $(if $(filter asan,$(SAN)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 $(if $(filter-out asan,$(SAN)),$(error SAN=$(SAN): only asan is known))
 
-LAB_PKGS := libvirt libvirt-qemu libxml-2.0 libarchive libcurl jansson libcrypto libelf libdw yaml-0.1
+LAB_PKGS := libvirt libvirt-qemu libxml-2.0 libarchive libcurl jansson libcrypto libelf libdw yaml-0.1 zlib
 LAB_CFLAGS = $(shell pkg-config --cflags $(LAB_PKGS))
 LAB_LIBS = $(shell pkg-config --libs $(LAB_PKGS)) -pthread
 JAIL_LIBS := -lcap -lyaml

@@ -167,6 +167,41 @@ int elf_symbols(const char *path, elf_symbol_fn fn, void *data, struct err *err)
 	return err_set(err, ENODATA, "%s: it has no symbol table", path);
 }
 
+int elf_segments(const char *path, struct elf_segment **ret, size_t *n_ret, int *machine,
+		 struct err *err)
+{
+	auto_free struct elf_segment *segments = NULL;
+	auto_cleanup(elf_file) f = {.fd = -1};
+	GElf_Ehdr ehdr;
+	size_t n = 0;
+	int r = open_file(path, &f, err);
+
+	if (r < 0)
+		return r;
+	if (!gelf_getehdr(f.elf, &ehdr) || ehdr.e_type != ET_CORE ||
+	    ehdr.e_ident[EI_CLASS] != ELFCLASS64 || ehdr.e_ident[EI_DATA] != ELFDATA2LSB)
+		return err_set(err, EBADMSG, "%s: not a 64-bit core file", path);
+	if (elf_getphdrnum(f.elf, &n) < 0 || n > ELF_SEGMENTS_MAX)
+		return err_set(err, EBADMSG, "%s: damaged program headers", path);
+	segments = xcalloc(n + 1, sizeof(*segments));
+	for (size_t i = 0; i < n; i++) {
+		GElf_Phdr p;
+
+		if (!gelf_getphdr(f.elf, (int)i, &p))
+			return err_set(err, EBADMSG, "%s: damaged program headers", path);
+		segments[i] = (struct elf_segment){.type = p.p_type,
+						   .offset = p.p_offset,
+						   .virtual = p.p_vaddr,
+						   .physical = p.p_paddr,
+						   .file_size = p.p_filesz,
+						   .size = p.p_memsz};
+	}
+	*ret = take_ptr(segments);
+	*n_ret = n;
+	*machine = ehdr.e_machine;
+	return 0;
+}
+
 int elf_file_section(const char *path, const char *name, size_t max, struct buf *out,
 		     struct err *err)
 {

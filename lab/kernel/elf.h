@@ -31,6 +31,18 @@ int elf_load_address(const char *path, uint64_t *ret, struct err *err);
 typedef int (*elf_symbol_fn)(void *data, const char *name, uint64_t value, bool is_function);
 int elf_symbols(const char *path, elf_symbol_fn fn, void *data, struct err *err);
 /*
+ * The program headers of a 64-bit little-endian core file, allocated, and its e_machine. Reads no
+ * more than them, and whether they tell the truth is the caller's to see. -EBADMSG: no such file,
+ * or more than ELF_SEGMENTS_MAX.
+ */
+enum { ELF_SEGMENTS_MAX = 1 << 18 };
+struct elf_segment {
+	uint32_t type; /* PT_* */
+	uint64_t offset, virtual, physical, file_size, size;
+};
+int elf_segments(const char *path, struct elf_segment **ret, size_t *n, int *machine,
+		 struct err *err);
+/*
  * Append the first section of that name of a file on disk to out: as it is there, also when it is
  * compressed. -ENODATA: there is none; -EFBIG: more than max bytes; -EBADMSG.
  */
