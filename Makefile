@@ -80,6 +80,9 @@ $(O)/obj/%.o: %.c
 $(call obj,jail/policy/profiles.c) $(foreach a,amd64 arm64,$(O)/guest/$(a)/obj/jail/policy/profiles.o): \
 	$(wildcard jail/policy/profiles/*.yml)
 
+# and crash-table.c these
+$(call obj,lab/crash/crash-table.c): $(wildcard lab/data/crash-*.tab)
+
 $(O)/libbase.a: $(call obj,$(base_src) $(proto_src))
 $(O)/libjail.a: $(call obj,$(jail_src))
 $(O)/liblab.a: $(call obj,$(lab_src))

@@ -6,9 +6,13 @@
 
 #include "jail/base/str.h"
 
+/* Begins the text of a record that user space wrote: the kernel's own facility is 0. */
+#define KMSG_TEXT_USER "(user) "
+
 /*
  * One record ("6,339,5140900,-;text\n KEY=value\n"), appended as lines "[    5.140900] text", each
- * line of the text with the stamp. What is no record adds nothing.
+ * line of the text with the stamp, and with KMSG_TEXT_USER behind it. What is no record adds
+ * nothing.
  */
 void kmsg_text_add(struct buf *out, const char *record);
 

@@ -59,7 +59,8 @@ struct crash_watch {
 	bool oops;	 /* an oops has begun (a report that sets crash.oops) */
 	bool oops_over;	 /* and been printed to its end ("---[ end trace") */
 	bool boots;	 /* the kernel's first lines came a second time */
-	bool at_banner;	 /* private, as all below */
+	bool at_banner;	 /* private, as all below: one boot's were seen */
+	long long last_us;
 	size_t n;
 	char line[512];
 };

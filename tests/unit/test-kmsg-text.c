@@ -33,6 +33,9 @@ static void test_records(void **state)
 		{"6,1,7,-;cut \\x5", "[    0.000007] cut \\x5\n"},
 		{"6,1,7,-;cut \\x 5\n", "[    0.000007] cut \\x 5\n"},
 		{"6,1,7,-;cut \\xZZ\n", "[    0.000007] cut \\xZZ\n"},
+		/* user space wrote it: facility 1, whatever it asked for */
+		{"12,1,7,-;BUG: x\n", "[    0.000007] (user) BUG: x\n"},
+		{"9,1,7,-;one\\x0atwo\n", "[    0.000007] (user) one\n[    0.000007] (user) two\n"},
 		/* no records */
 		{"", ""},
 		{"text", ""},
