@@ -11,9 +11,12 @@ struct state {
 	int32_t saved_at; /* fp and lr are at CFA - saved_at */
 };
 
+typedef void (*row_fn)(void *data, const struct frame_row *row);
+
 struct walk {
 	struct state *meant; /* of each instruction: what a branch to it said */
-	size_t cap;
+	row_fn add;
+	void *data;
 };
 
 static uint32_t insn_at(const uint8_t *p)
@@ -113,8 +116,8 @@ static struct frame_row row_of(const struct state *s, uint64_t address)
  * One function. What calls others without a frame of its own is a piece of one, or assembly: x29
  * points to a frame all the same.
  */
-static void add_function(struct frames *f, struct walk *w, const uint8_t *code, size_t n,
-			 uint64_t address, bool is_entry)
+static void add_function(struct walk *w, const uint8_t *code, size_t n, uint64_t address,
+			 bool is_entry)
 {
 	static const struct state frame = {.known = true,
 					   .saved = true,
@@ -145,7 +148,7 @@ static void add_function(struct frames *f, struct walk *w, const uint8_t *code, 
 		row = row_of(&s, address + i * 4);
 		if (is_entry && !saves)
 			row.kind = FRAME_END;
-		frames_add(f, &row);
+		w->add(w->data, &row);
 		if (to > (int64_t)i && to < (int64_t)n)
 			w->meant[to] = s;
 		step(&s, insn);
@@ -153,13 +156,18 @@ static void add_function(struct frames *f, struct walk *w, const uint8_t *code, 
 			usual = s;
 		ended = is_end(insn);
 	}
-	frames_add(f, &(struct frame_row){.address = address + n * 4, .kind = FRAME_NONE});
+	w->add(w->data, &(struct frame_row){.address = address + n * 4, .kind = FRAME_NONE});
+}
+
+static void add_row(void *data, const struct frame_row *row)
+{
+	frames_add(data, row);
 }
 
 void frames_of_arm64(struct frames *f, const struct elf_part *parts, size_t n,
 		     const struct ksyms *symbols)
 {
-	struct walk w = {.meant = xcalloc(INSNS_MAX, sizeof(*w.meant))};
+	struct walk w = {.meant = xcalloc(INSNS_MAX, sizeof(*w.meant)), .add = add_row, .data = f};
 	size_t next;
 
 	for (size_t i = 0; i < symbols->n; i = next) {
@@ -178,9 +186,34 @@ void frames_of_arm64(struct frames *f, const struct elf_part *parts, size_t n,
 		if (next < symbols->n && symbols->items[next].address < end)
 			end = symbols->items[next].address;
 		if ((end - from) / 4 && (end - from) / 4 <= INSNS_MAX)
-			add_function(f, &w,
-				     (const uint8_t *)parts[p].data + (from - parts[p].address),
+			add_function(&w, (const uint8_t *)parts[p].data + (from - parts[p].address),
 				     (end - from) / 4, from, is_entry);
 	}
 	free(w.meant);
+}
+
+struct wanted {
+	uint64_t at;
+	struct frame_row row;
+};
+
+static void keep_row(void *data, const struct frame_row *row)
+{
+	struct wanted *w = data;
+
+	if (row->address <= w->at)
+		w->row = *row;
+}
+
+struct frame_row frames_arm64_row(const uint8_t *code, size_t n, uint64_t address, uint64_t at)
+{
+	struct wanted wanted = {.at = at, .row = {.kind = FRAME_NONE}};
+	struct walk w = {.add = keep_row, .data = &wanted};
+
+	if (n && n <= INSNS_MAX) {
+		w.meant = xcalloc(n, sizeof(*w.meant));
+		add_function(&w, code, n, address, false);
+		free(w.meant);
+	}
+	return wanted.row;
 }

@@ -2,8 +2,6 @@
 
 #include "lab/symbols/frames.h"
 
-enum { ENTRY = 6 };
-
 /* Base registers, as DWARF numbers them; the last three mean something else. */
 enum { AX = 0, DX = 1, BP = 6, SP = 7, DI = 5, R10 = 10, R13 = 13, RA = 16, UNDEFINED, PREV_SP };
 enum { INDIRECT = 0x80, UNKNOWN = 0xff };
@@ -16,11 +14,6 @@ static const uint8_t bases_7[16] = {
 	UNDEFINED,     AX,	DX,	 SP,	  BP,	   DI,	   R10, R13, PREV_SP, SP | INDIRECT,
 	BP | INDIRECT, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN};
 
-struct format {
-	const uint8_t *bases;
-	bool types_6_4; /* type has three bits, and calls are not 0 any more */
-};
-
 struct entry {
 	int16_t sp_offset, bp_offset;
 	uint8_t sp, bp; /* bases */
@@ -28,11 +21,11 @@ struct entry {
 	bool is_end;
 };
 
-static struct format find_format(const uint8_t *orc, size_t n)
+struct orc_format orc_find_format(const uint8_t *orc, size_t n)
 {
 	size_t sp_6 = 0, sp_7 = 0, calls_0 = 0, calls_2 = 0;
 
-	for (size_t i = 0; i < n; i++, orc += ENTRY) {
+	for (size_t i = 0; i < n; i++, orc += ORC_ENTRY) {
 		unsigned int base = orc[4] & 15;
 
 		sp_6 += base == 5;
@@ -40,11 +33,11 @@ static struct format find_format(const uint8_t *orc, size_t n)
 		calls_0 += base && (orc[5] & 7) == 0;
 		calls_2 += base && (orc[5] & 7) == 2;
 	}
-	return (struct format){.bases = sp_7 > sp_6 ? bases_7 : bases_6,
-			       .types_6_4 = calls_2 > calls_0};
+	return (struct orc_format){.bases = sp_7 > sp_6 ? bases_7 : bases_6,
+				   .types_6_4 = calls_2 > calls_0};
 }
 
-static struct entry read_entry(const struct format *f, const uint8_t *p)
+static struct entry read_entry(const struct orc_format *f, const uint8_t *p)
 {
 	/* type, then from 6.3 on whether a signal was there, then (up to 6.3) the end of a stack */
 	struct entry e = {.sp = f->bases[p[4] & 15],
@@ -87,6 +80,13 @@ static struct frame_row row_of(const struct entry *e)
 	return row;
 }
 
+struct frame_row orc_row(const struct orc_format *format, const uint8_t *entry)
+{
+	struct entry e = read_entry(format, entry);
+
+	return row_of(&e);
+}
+
 /* Whether at the address is the way in of a system call; *at is the symbol looked at last. */
 static bool is_entry(const struct ksyms *s, uint64_t address, size_t *at)
 {
@@ -102,14 +102,13 @@ static bool is_entry(const struct ksyms *s, uint64_t address, size_t *at)
 void frames_of_orc(struct frames *f, const struct elf_part *ip, const struct elf_part *orc,
 		   const struct ksyms *symbols)
 {
-	size_t n = ip->size / 4 < orc->size / ENTRY ? ip->size / 4 : orc->size / ENTRY;
+	size_t n = ip->size / 4 < orc->size / ORC_ENTRY ? ip->size / 4 : orc->size / ORC_ENTRY;
 	const uint8_t *ips = ip->data, *entries = orc->data;
-	struct format format = find_format(entries, n);
+	struct orc_format format = orc_find_format(entries, n);
 	size_t at = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		struct entry e = read_entry(&format, entries + i * ENTRY);
-		struct frame_row row = row_of(&e);
+		struct frame_row row = orc_row(&format, entries + i * ORC_ENTRY);
 		int32_t from;
 
 		memcpy(&from, ips + i * 4, sizeof(from)); /* counted from its own place */

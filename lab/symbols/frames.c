@@ -134,8 +134,7 @@ static void add_interrupted(struct buf *b, enum arch arch, unsigned int at)
 	add_stored(b, 7, at + 3 * WORD); /* sp */
 }
 
-/* Where arch/x86/include/uapi/asm/ptrace.h has what DWARF numbers so, in words; -1: not there. */
-static const int8_t regs_at[16] = {10, 12, 11, 5, 13, 14, 4, -1, 9, 8, 7, 6, 3, 2, 1, 0};
+const int8_t frames_pt_regs[16] = {10, 12, 11, 5, 13, 14, 4, -1, 9, 8, 7, 6, 3, 2, 1, 0};
 
 static void add_rules(struct frames *f, struct buf *b, const struct frame_row *row)
 {
@@ -143,10 +142,10 @@ static void add_rules(struct frames *f, struct buf *b, const struct frame_row *r
 
 	add_cfa(b, row);
 	if (row->kind == FRAME_REGS) {
-		for (unsigned int i = 0; i < array_len(regs_at); i++)
-			if (regs_at[i] >= 0)
-				add_stored(b, i, regs_at[i] * WORD);
-		add_interrupted(b, f->arch, 16 * WORD);
+		for (unsigned int i = 0; i < array_len(frames_pt_regs); i++)
+			if (frames_pt_regs[i] >= 0)
+				add_stored(b, i, frames_pt_regs[i] * WORD);
+		add_interrupted(b, f->arch, PT_REGS_IP * WORD);
 		return;
 	}
 	if (row->kind == FRAME_IRET) {

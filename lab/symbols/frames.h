@@ -54,4 +54,26 @@ void frames_of_orc(struct frames *f, const struct elf_part *ip, const struct elf
 void frames_of_arm64(struct frames *f, const struct elf_part *parts, size_t n,
 		     const struct ksyms *symbols);
 
+/* ---- for who walks a stack himself ---- */
+
+/* Where arch/x86/include/uapi/asm/ptrace.h has what DWARF numbers so, in words; -1: not there. */
+enum { PT_REGS_WORDS = 21, PT_REGS_IP = 16, PT_REGS_CS = 17, PT_REGS_SP = 19 };
+extern const int8_t frames_pt_regs[16];
+
+enum { ORC_ENTRY = 6 }; /* bytes */
+/* How the kernel's tables are laid out: told by what is in them, the same for its modules'. */
+struct orc_format {
+	const uint8_t *bases;
+	bool types_6_4; /* type has three bits, and calls are not 0 any more */
+};
+struct orc_format orc_find_format(const uint8_t *orc, size_t n);
+/* One entry; its address is the caller's to know. */
+struct frame_row orc_row(const struct orc_format *format, const uint8_t *entry);
+
+/*
+ * arm64: the row that holds at `at` in a function, of code at address, n instructions. kind is
+ * FRAME_NONE when that is not in it.
+ */
+struct frame_row frames_arm64_row(const uint8_t *code, size_t n, uint64_t address, uint64_t at);
+
 #endif
