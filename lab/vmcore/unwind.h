@@ -16,15 +16,21 @@ enum { UNWIND_MAX = 128 };
 struct kframe {
 	uint64_t address; /* of the instruction that runs, or that is returned to */
 	bool reliable;
-	bool interrupted; /* address is where an exception or interrupt came, not a return */
-	bool user;	  /* the frame is the entry from user space: the last one */
+	bool exact;	  /* it runs there, or was interrupted there: not a return, which belongs
+			     to the call before it (a line or name of it: address - 1) */
+	bool interrupted; /* by an exception or an interrupt, which the frames before it handle */
+	bool user;	  /* where user space goes on, or was interrupted; the last one */
+	bool outermost;	  /* nothing called this one: the stack was followed to its end */
 };
 
 struct unwind;
 /* k must live longer. Works without types and without ORC, by guesses. */
 int unwind_open(const struct kstate *k, struct unwind **ret, struct err *err);
 void unwind_close(struct unwind *u);
-/* Frames from the innermost on, at most max; returns how many. */
+/*
+ * Frames from the innermost on, at most max; returns how many. pc and sp of a CPU of the dump stand
+ * for all its registers; others are those of a task that sleeps, whose pc is a return address.
+ */
 size_t unwind_stack(struct unwind *u, uint64_t pc, uint64_t sp, uint64_t fp, struct kframe *ret,
 		    size_t max);
 
