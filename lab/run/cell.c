@@ -5,6 +5,7 @@
 #include "jail/base/io.h"
 #include "lab/machine/machine.h"
 #include "lab/replay/record.h"
+#include "lab/run/plan.h"
 #include "lab/run/run-folder.h"
 
 static void tell_fetch(void *data, const char *what, uint64_t done, uint64_t total)
@@ -228,7 +229,7 @@ int cell_run(struct worker *w, const char *dir, struct result *result)
 		strv_add(&result->reasons, err.msg);
 		return r == -ENOSPC || r == -EDQUOT ? -ENOSPC : 0;
 	}
-	expect = scenario_expectation(c->scenario, &c->kernel->kver, c->kernel->arch);
+	expect = plan_expectation(c->scenario, c->kernel);
 	keep_outcome(result, expect, &o);
 	judge(expect, dir, &o, result);
 	return 0;

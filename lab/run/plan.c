@@ -2,6 +2,18 @@
 
 #include <stdio.h>
 
+static bool has_option(const void *kernel, const char *option)
+{
+	char c = kernel_config_option(kernel, option);
+
+	return c == 'y' || c == 'm';
+}
+
+const struct expect *plan_expectation(const struct scenario *s, const struct kernel *k)
+{
+	return scenario_expectation(s, &k->kver, k->arch, has_option, k);
+}
+
 /* Why the scenario does not apply to this kernel (allocated), or NULL. */
 static char *skip_reason(const struct scenario *s, const struct kernel *k)
 {
@@ -27,7 +39,7 @@ static char *skip_reason(const struct scenario *s, const struct kernel *k)
 				"requires CONFIG_%s, and the configuration of %s is not known",
 				option + (str_starts(option, "CONFIG_") ? 7 : 0), k->name);
 	}
-	if (s->n_expects && !scenario_expectation(s, &k->kver, k->arch))
+	if (s->n_expects && !plan_expectation(s, k))
 		return str_printf("no entry of expect applies to %s on %s", k->version,
 				  arch_name(k->arch));
 	return NULL;
@@ -79,7 +91,7 @@ static json_t *strings_json(const struct strv *v)
 static json_t *cell_json(const struct cell *c)
 {
 	const struct scenario *s = c->scenario;
-	const struct expect *e = scenario_expectation(s, &c->kernel->kver, c->kernel->arch);
+	const struct expect *e = plan_expectation(s, c->kernel);
 	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:s?}", "cell", c->dir,
 			      "scenario", s->name, "kernel", c->kernel->name, "version",
 			      c->kernel->version, "arch", arch_name(c->kernel->arch), "timeout_ms",

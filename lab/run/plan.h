@@ -33,6 +33,9 @@ void plan_build(const struct kernel *kernels, size_t n_kernels, const struct sce
 void plan_deinit(struct plan *p);
 DEFINE_CLEANUP(plan, plan_deinit)
 
+/* What is expected of a scenario on this kernel, or NULL: the first entry whose when holds. */
+const struct expect *plan_expectation(const struct scenario *s, const struct kernel *k);
+
 /* The plan as `--dry-run` prints it; a new reference. */
 json_t *plan_json(const struct plan *p);
 

@@ -41,6 +41,26 @@ int scenario_read_range(const struct yaml *y, const struct yaml_node *node, cons
 	return 0;
 }
 
+static bool is_config(const char *name)
+{
+	return *name && strlen(name) <= 128 &&
+	       !name[strspn(name,
+			    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")];
+}
+
+int scenario_read_config(const struct yaml *y, const struct yaml_node *node, const char *what,
+			 struct strv *ret, struct err *err)
+{
+	if (yaml_strings(y, node, what, ret, err) < 0)
+		return -EINVAL;
+	for (size_t i = 0; i < ret->n; i++)
+		if (!is_config(ret->items[i]))
+			return yaml_error(y, node->kind == YAML_LIST ? &node->items[i] : node, err,
+					  "%s: '%.80s' is not a kernel option (like OVERLAY_FS)",
+					  what, ret->items[i]);
+	return 0;
+}
+
 static int read_match(const struct yaml *y, const struct yaml_node *node, const char *what,
 		      struct match *m, struct err *err)
 {
@@ -167,18 +187,21 @@ static int read_exit(const struct yaml *y, const struct yaml_node *node, int *re
 static int read_when(const struct yaml *y, const struct yaml_node *when, struct expect *e,
 		     struct err *err)
 {
-	static const char *const keys[] = {"kernel", "arch"};
+	static const char *const keys[] = {"kernel", "arch", "config"};
 	const struct yaml_node *node;
 
 	if (yaml_check_keys(y, when, "when", keys, array_len(keys), err) < 0)
 		return -EINVAL;
 	if (!when->n)
-		return yaml_error(y, when, err, "an empty when (known: kernel, arch)");
+		return yaml_error(y, when, err, "an empty when (known: kernel, arch, config)");
 	if ((node = yaml_get(when, "kernel")) &&
 	    scenario_read_range(y, node, "kernel", &e->kernel, err) < 0)
 		return -EINVAL;
 	if ((node = yaml_get(when, "arch")) &&
 	    scenario_read_archs(y, node, "arch", &e->archs, err) < 0)
+		return -EINVAL;
+	if ((node = yaml_get(when, "config")) &&
+	    scenario_read_config(y, node, "config", &e->config, err) < 0)
 		return -EINVAL;
 	return 0;
 }
@@ -277,6 +300,7 @@ static void matches_deinit(struct matches *m)
 
 void scenario_expect_deinit(struct expect *e)
 {
+	strv_deinit(&e->config);
 	matches_deinit(&e->crash);
 	matches_deinit(&e->out);
 	matches_deinit(&e->err);

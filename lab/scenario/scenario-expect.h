@@ -19,5 +19,8 @@ int scenario_read_archs(const struct yaml *y, const struct yaml_node *node, cons
 			unsigned int *ret, struct err *err);
 int scenario_read_range(const struct yaml *y, const struct yaml_node *node, const char *what,
 			struct kver_range *ret, struct err *err);
+/* An option, or a list of them, with or without CONFIG_. */
+int scenario_read_config(const struct yaml *y, const struct yaml_node *node, const char *what,
+			 struct strv *ret, struct err *err);
 
 #endif

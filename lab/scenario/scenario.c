@@ -396,18 +396,10 @@ static int read_requires_kernel(const struct yaml *y, const struct yaml_node *no
 	return scenario_read_range(y, node, what, &s->requires_kernel, err);
 }
 
-static bool is_config(const char *name)
-{
-	return *name && strlen(name) <= 128 &&
-	       !name[strspn(name,
-			    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")];
-}
-
 static int read_requires_config(const struct yaml *y, const struct yaml_node *node,
 				const char *what, struct scenario *s, struct err *err)
 {
-	return read_checked(y, node, what, is_config, "a kernel option (like OVERLAY_FS)",
-			    &s->requires_config, err);
+	return scenario_read_config(y, node, what, &s->requires_config, err);
 }
 
 static int read_requires(const struct yaml *y, const struct yaml_node *node, const char *what,
@@ -512,13 +504,25 @@ void scenario_deinit(struct scenario *s)
 	*s = (struct scenario){0};
 }
 
+static bool has_all(const struct strv *options,
+		    bool (*has_option)(const void *data, const char *option), const void *data)
+{
+	for (size_t i = 0; i < options->n; i++)
+		if (!has_option(data, options->items[i]))
+			return false;
+	return true;
+}
+
 const struct expect *scenario_expectation(const struct scenario *s, const struct kver *kernel,
-					  enum arch arch)
+					  enum arch arch,
+					  bool (*has_option)(const void *data, const char *option),
+					  const void *data)
 {
 	for (size_t i = 0; i < s->n_expects; i++) {
 		const struct expect *e = &s->expects[i];
 
-		if (kver_in_range(kernel, &e->kernel) && (!e->archs || e->archs & (1u << arch)))
+		if (kver_in_range(kernel, &e->kernel) && (!e->archs || e->archs & (1u << arch)) &&
+		    has_all(&e->config, has_option, data))
 			return e;
 	}
 	return NULL;

@@ -39,6 +39,7 @@ struct expect {
 	unsigned int line;
 	struct kver_range kernel; /* when: n == 0 holds always */
 	unsigned int archs;	  /* when: bit mask of enum arch; 0 holds always */
+	struct strv config;	  /* when: kernel options that are all there */
 	int exit_code; /* default 0; -1: any, or another end (signal, crash, hang) is named */
 	int signal;    /* 0: none */
 	bool hang;     /* END_HUNG or END_TIMEOUT is what should happen */
@@ -88,6 +89,8 @@ DEFINE_CLEANUP(scenario, scenario_deinit)
 
 /* The first entry of expect whose when holds; NULL when none does. */
 const struct expect *scenario_expectation(const struct scenario *s, const struct kver *kernel,
-					  enum arch arch);
+					  enum arch arch,
+					  bool (*has_option)(const void *data, const char *option),
+					  const void *data);
 
 #endif

@@ -7,6 +7,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
+static bool has_option(const void *data, const char *option)
+{
+	(void)data;
+	return strlen(option) % 2;
+}
+
 static void check(const struct scenario *s)
 {
 	assert(s->argv.n > 0);
@@ -39,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		return 0;
 	}
 	check(&s);
-	scenario_expectation(&s, &kernel, ARCH_ARM64);
+	scenario_expectation(&s, &kernel, ARCH_ARM64, has_option, NULL);
 	scenario_deinit(&s);
 	return 0;
 }

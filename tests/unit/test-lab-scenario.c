@@ -105,7 +105,7 @@ static void test_defaults(void **state)
 	assert_int_equal(s.memory_mib, 256);
 	assert_int_equal(s.archs, 3);
 	assert_int_equal(s.n_expects, 0);
-	assert_null(scenario_expectation(&s, &(struct kver){{6, 1, 0}}, ARCH_AMD64));
+	assert_null(scenario_expectation(&s, &(struct kver){{6, 1, 0}}, ARCH_AMD64, NULL, NULL));
 }
 
 static void assert_list(const struct strv *v, const char *wanted)
@@ -169,7 +169,7 @@ static void test_full(void **state)
 	assert_int_equal(s.memory_mib, 512);
 	assert_list(&s.requires_config, "OVERLAY_FS|CONFIG_FUSE_FS");
 	assert_int_equal(s.requires_kernel.n, 2);
-	assert_int_equal(s.n_expects, 5);
+	assert_int_equal(s.n_expects, 6);
 	e = &s.expects[0];
 	assert_int_equal(e->exit_code, 32);
 	assert_int_equal(e->line, 26);
@@ -179,7 +179,8 @@ static void test_full(void **state)
 	assert_true(s.expects[1].console.items[1].negate);
 	assert_string_equal(s.expects[2].crash.items[0].text, "sysrq .* crash");
 	assert_true(s.expects[3].hang);
-	e = &s.expects[4];
+	assert_list(&s.expects[4].config, "KASAN|CONFIG_LKDTM");
+	e = &s.expects[5];
 	assert_int_equal(e->exit_code, -1);
 	assert_int_equal(e->out.n, 3);
 	assert_string_equal(e->out.items[1].text, "b+$");
@@ -189,16 +190,28 @@ static void test_full(void **state)
 	assert_false(e->files[2].absent); /* in quotes it is a text */
 }
 
+static bool has_option(const void *options, const char *option)
+{
+	for (const char *const *o = options; *o; o++)
+		if (str_eq(*o, option))
+			return true;
+	return false;
+}
+
 static void test_when(void **state)
 {
+	static const char *const plain[] = {"OVERLAY_FS", NULL};
+	static const char *const both[] = {"KASAN", "CONFIG_LKDTM", NULL};
 	static const struct {
 		struct kver kernel;
 		enum arch arch;
+		const char *const *options;
 		int entry;
 	} rows[] = {
-		{{{5, 10, 200}}, ARCH_ARM64, 0}, {{{5, 10, 200}}, ARCH_AMD64, 1},
-		{{{6, 1, 1}}, ARCH_AMD64, 2},	 {{{6, 1, 176}}, ARCH_ARM64, 3},
-		{{{6, 12, 0}}, ARCH_ARM64, 4},
+		{{{5, 10, 200}}, ARCH_ARM64, plain, 0},	 {{{5, 10, 200}}, ARCH_AMD64, plain, 1},
+		{{{6, 1, 1}}, ARCH_AMD64, plain, 2},	 {{{6, 1, 176}}, ARCH_ARM64, plain, 3},
+		{{{6, 12, 0}}, ARCH_ARM64, plain, 5},	 {{{6, 12, 0}}, ARCH_ARM64, both, 4},
+		{{{6, 12, 0}}, ARCH_ARM64, both + 1, 5},
 	};
 	auto_cleanup(scenario) s = {0};
 	auto_cleanup(buf) text = {0};
@@ -206,7 +219,8 @@ static void test_when(void **state)
 	(void)state;
 	assert_int_equal(parse_file(DATA "good/full.yml", &text, &s, NULL), 0);
 	for (size_t i = 0; i < array_len(rows); i++)
-		assert_ptr_equal(scenario_expectation(&s, &rows[i].kernel, rows[i].arch),
+		assert_ptr_equal(scenario_expectation(&s, &rows[i].kernel, rows[i].arch, has_option,
+						      rows[i].options),
 				 &s.expects[rows[i].entry]);
 }
 
