@@ -87,6 +87,8 @@ bool vm_pread(const struct vmcore *v, uint64_t offset, void *ret, size_t len);
 
 /* Read v->notes: CPUs, vmcoreinfo. Notes that are cut short end it. */
 void vm_notes_parse(struct vmcore *v);
+/* The architecture by the size of the first NT_PRSTATUS, or -ENOENT. */
+int vm_notes_arch(const struct vmcore *v);
 /*
  * A guest that crashed before it could tell QEMU of its vmcoreinfo has the text in memory, alone in
  * a page (kernel/vmcore_info.c): look through all of it.

@@ -151,11 +151,6 @@ int vm_kdump_open(struct vmcore *v, struct err *err)
 	if (!read_at(v, 0, &h, sizeof(h)) || !vm_is_kdump(h.signature))
 		return err_set(err, EBADMSG, "%s: cut short, or no kdump-compressed dump", v->path);
 	memcpy(machine, h.machine, MACHINE_LEN);
-	r = arch_parse(machine);
-	if (r < 0)
-		return err_set(err, ENOTSUP, "%s: of an architecture that is not read (%s)",
-			       v->path, machine);
-	v->arch = (enum arch)r;
 	if (h.status & (PAGE_LZO | PAGE_SNAPPY | PAGE_ZSTD))
 		return err_set(err, ENOTSUP,
 			       "%s: its pages are compressed by %s; only zlib is read", v->path,
@@ -177,6 +172,14 @@ int vm_kdump_open(struct vmcore *v, struct err *err)
 		return r;
 	if (read_notes(v, &s) < 0)
 		return err_set(err, EBADMSG, "%s: damaged notes", v->path);
+	/* QEMU 7.2 knows no name for arm64 */
+	r = arch_parse(machine);
+	if (r < 0)
+		r = vm_notes_arch(v);
+	if (r < 0)
+		return err_set(err, ENOTSUP, "%s: of an architecture that is not read (%s)",
+			       v->path, machine);
+	v->arch = (enum arch)r;
 	return read_bitmap(v) < 0 ? err_set(err, EBADMSG, "%s: damaged bitmap", v->path) : 0;
 }
 

@@ -81,33 +81,66 @@ static bool is_named(const Elf64_Nhdr *h, const char *name, const char *expected
 	return (h->n_namesz == len || h->n_namesz == len + 1) && memcmp(name, expected, len) == 0;
 }
 
+struct note {
+	uint32_t type;
+	const char *desc;
+	size_t len;
+	bool is_core, is_qemu, is_info;
+};
+
+/* The note at *at, which is moved on; false: there is none, or it is cut short. */
+static bool next_note(const struct vmcore *v, size_t *at, struct note *ret)
+{
+	size_t left = v->notes_len - *at, name_len, desc_len;
+	const char *name = v->notes + *at + sizeof(Elf64_Nhdr);
+	Elf64_Nhdr h;
+
+	if (left < sizeof(h))
+		return false;
+	memcpy(&h, v->notes + *at, sizeof(h));
+	left -= sizeof(h);
+	name_len = ((size_t)h.n_namesz + 3) & ~3UL;
+	desc_len = ((size_t)h.n_descsz + 3) & ~3UL;
+	if (name_len > left || h.n_descsz > left - name_len)
+		return false;
+	*ret = (struct note){.type = h.n_type,
+			     .desc = name + name_len,
+			     .len = h.n_descsz,
+			     .is_core = is_named(&h, name, "CORE"),
+			     .is_qemu = is_named(&h, name, "QEMU"),
+			     .is_info = is_named(&h, name, "VMCOREINFO")};
+	left -= name_len;
+	*at = v->notes_len - left + (desc_len < left ? desc_len : left);
+	return true;
+}
+
 void vm_notes_parse(struct vmcore *v)
 {
 	size_t at = 0, n_qemu = 0;
-	Elf64_Nhdr h;
+	struct note n;
 
-	while (v->notes_len - at >= sizeof(h)) {
-		const char *name = v->notes + at + sizeof(h), *desc;
-		size_t left = v->notes_len - at - sizeof(h), name_len, desc_len;
-
-		memcpy(&h, v->notes + at, sizeof(h));
-		name_len = ((size_t)h.n_namesz + 3) & ~3UL;
-		desc_len = ((size_t)h.n_descsz + 3) & ~3UL;
-		if (name_len > left || h.n_descsz > left - name_len)
-			break;
-		desc = name + name_len;
-		if (is_named(&h, name, "CORE") && h.n_type == NT_PRSTATUS)
-			on_prstatus(v, desc, h.n_descsz);
-		else if (is_named(&h, name, "QEMU") && n_qemu < VMCORE_MAX_CPUS)
-			on_qemu(v, n_qemu++, desc, h.n_descsz);
-		else if (is_named(&h, name, "VMCOREINFO") && !v->info.len) {
+	while (next_note(v, &at, &n))
+		if (n.is_core && n.type == NT_PRSTATUS)
+			on_prstatus(v, n.desc, n.len);
+		else if (n.is_qemu && n_qemu < VMCORE_MAX_CPUS)
+			on_qemu(v, n_qemu++, n.desc, n.len);
+		else if (n.is_info && !v->info.len) {
 			vmcoreinfo_deinit(&v->info);
-			vmcoreinfo_init(&v->info, desc, h.n_descsz);
+			vmcoreinfo_init(&v->info, n.desc, n.len);
 		}
-		if (desc_len > left - name_len)
-			break;
-		at += sizeof(h) + name_len + desc_len;
-	}
+}
+
+int vm_notes_arch(const struct vmcore *v)
+{
+	struct note n;
+
+	for (size_t at = 0; next_note(v, &at, &n);)
+		for (int arch = 0; arch < ARCH_COUNT; arch++)
+			/* pr_fpvalid and what aligns it are behind the registers */
+			if (n.is_core && n.type == NT_PRSTATUS &&
+			    n.len == PRSTATUS_REGS + layouts[arch].n * 8 + 8)
+				return arch;
+	return -ENOENT;
 }
 
 static bool is_info(struct vmcore *v, uint64_t address)
