@@ -10,7 +10,7 @@
 #include "lab/progress.h"
 
 struct args {
-	bool all, debug, json, offline;
+	bool all, debug, headers, json, offline;
 	struct strv archs;
 	const char *what;
 };
@@ -22,6 +22,8 @@ static const struct opt options[] = {
 	 "amd64, arm64 (default: both; path: this machine's)"},
 	{0, "debug", NULL, OPT_FLAG, offsetof(struct args, debug),
 	 "pull: with the debug package, for 'lab debug'"},
+	{0, "headers", NULL, OPT_FLAG, offsetof(struct args, headers),
+	 "pin: leave the kernel, and pin what modules for it are built with"},
 	{0, "json", NULL, OPT_FLAG, offsetof(struct args, json), "list: machine-readable output"},
 	{0, "offline", NULL, OPT_FLAG, offsetof(struct args, offline), "path: fetch nothing"},
 	{0, "what", "WHAT", OPT_STRING, offsetof(struct args, what),
@@ -116,7 +118,10 @@ static void pin_decided(void *data, const char *name, const char *what, const ch
 	struct pinning *p = data;
 
 	if (!after) {
-		strv_addf(&p->lines, "%-9s %-6s dropped: not in kernels.yml", name, what);
+		strv_addf(&p->lines,
+			  str_starts(what, "headers") ? "%-9s %-6s the archive has none"
+						      : "%-9s %-6s dropped: not in kernels.yml",
+			  name, what);
 		return;
 	}
 	strv_addf(&p->lines, "%-9s %-6s %s%s%s%s", name, what, before ? before : "",
@@ -133,11 +138,12 @@ static int verb_pin(struct state *s, const struct lock_kernel **kernels, size_t 
 
 	(void)kernels, (void)n;
 	p.progress = progress_start(false, &events);
-	r = kernel_pin(&s->of.names, pin_progress, pin_decided, &p, &err);
+	r = s->args.headers ? kernel_pin_headers(&s->of.names, pin_progress, pin_decided, &p, &err)
+			    : kernel_pin(&s->of.names, pin_progress, pin_decided, &p, &err);
 	progress_stop(p.progress);
 	for (size_t i = 0; i < p.lines.n; i++)
 		puts(p.lines.items[i]);
-	for (size_t i = 0; r == 0 && i < s->of.names.n; i++) {
+	for (size_t i = 0; r == 0 && !s->args.headers && i < s->of.names.n; i++) {
 		const struct pin *pin = pins_find(&s->of.pins, s->of.names.items[i]);
 
 		if (pin && pin->source.url) /* nothing to look for */

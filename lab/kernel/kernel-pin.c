@@ -50,6 +50,7 @@ struct candidate {
 };
 struct candidates {
 	const char *suite, *stamp;
+	bool libraries; /* only these are collected */
 	struct candidate *items;
 	size_t n;
 };
@@ -86,17 +87,30 @@ int deb_from_stanza(const struct deb822 *s, const char *suite, const char *stamp
 	return 0;
 }
 
+/* What the tools of linux-kbuild are linked with, by the names that releases have for it. */
+static const char *const libraries[] = {"libc6", "libelf1t64", "libelf1", "zlib1g", "libzstd1"};
+
+static bool is_wanted(const struct candidates *c, const char *name)
+{
+	static const char *const kinds[] = {"image-",  "binary-",  "modules-", "base-",
+					    "source-", "headers-", "kbuild-"};
+
+	for (size_t i = 0; i < array_len(libraries); i++)
+		if (str_eq(name, libraries[i]))
+			return true;
+	for (size_t i = 0; i < array_len(kinds) && !c->libraries; i++)
+		if (str_starts(name, "linux-") && str_starts(name + strlen("linux-"), kinds[i]))
+			return true;
+	return false;
+}
+
 static int collect(void *data, const struct deb822 *s, struct err *err)
 {
 	struct candidates *c = data;
 	const char *name = deb822_get(s, "Package"), *depends = deb822_get(s, "Depends");
 	struct candidate *at;
 
-	if (!name || !str_starts(name, "linux-"))
-		return 0;
-	if (!str_starts(name, "linux-image-") && !str_starts(name, "linux-binary-") &&
-	    !str_starts(name, "linux-modules-") && !str_starts(name, "linux-base-") &&
-	    !str_starts(name, "linux-source-"))
+	if (!name || !is_wanted(c, name))
 		return 0;
 	c->items = xreallocarray(c->items, c->n + 1, sizeof(*c->items));
 	at = &c->items[c->n];
@@ -188,6 +202,42 @@ static char *kernel_version(const char *version)
 	return xstrndup(version, strcspn(version, "-~+"));
 }
 
+static void add_headers(struct lock_kernel *k, const struct candidate *c)
+{
+	if (!c)
+		return;
+	k->headers = xreallocarray(k->headers, k->n_headers + 1, sizeof(*k->headers));
+	k->headers[k->n_headers++] = deb_copy(&c->deb);
+}
+
+/*
+ * The headers of exactly this kernel, and what they and kbuild's tools depend on. All of it or
+ * nothing: the archive drops them before it drops some images.
+ */
+static void choose_headers(const struct candidates *c, struct lock_kernel *k)
+{
+	auto_free char *name = str_printf("linux-headers-%s", k->release);
+	const struct candidate *own = find(c, name), *common = NULL, *kbuild = NULL;
+
+	if (!own || !str_eq(own->deb.version, k->debs[0].version))
+		return;
+	for (size_t i = 0; i < own->depends.n; i++) {
+		const char *of = own->depends.items[i];
+
+		if (str_starts(of, "linux-headers-"))
+			common = find(c, of);
+		else if (str_starts(of, "linux-kbuild-"))
+			kbuild = find(c, of);
+	}
+	if (!common || !kbuild)
+		return;
+	add_headers(k, own);
+	add_headers(k, common);
+	add_headers(k, kbuild);
+	for (size_t i = 0; i < array_len(libraries); i++)
+		add_headers(k, find(c, libraries[i]));
+}
+
 static int choose(const struct candidates *c, const struct pin *pin, enum arch arch,
 		  struct lock_kernel *ret, struct err *err)
 {
@@ -210,18 +260,24 @@ static int choose(const struct candidates *c, const struct pin *pin, enum arch a
 	debug = find(c, debug_name);
 	if (debug)
 		ret->debug = deb_copy(&debug->deb);
+	choose_headers(c, ret);
 	return 0;
+}
+
+static bool are_same(const struct deb *a, size_t n_a, const struct deb *b, size_t n_b)
+{
+	for (size_t i = 0; i < n_a && n_a == n_b; i++)
+		if (!str_eq(a[i].sha256, b[i].sha256) || !str_eq(a[i].path, b[i].path))
+			return false;
+	return n_a == n_b;
 }
 
 /* The same files: then the entry stays as it is, with the date it was pinned. */
 static bool is_same(const struct lock_kernel *a, const struct lock_kernel *b)
 {
-	if (a->n_debs != b->n_debs || !a->debug.sha256 != !b->debug.sha256)
+	if (!are_same(a->debs, a->n_debs, b->debs, b->n_debs) ||
+	    !a->debug.sha256 != !b->debug.sha256)
 		return false;
-	for (size_t i = 0; i < a->n_debs; i++)
-		if (!str_eq(a->debs[i].sha256, b->debs[i].sha256) ||
-		    !str_eq(a->debs[i].path, b->debs[i].path))
-			return false;
 	return !a->debug.sha256 || str_eq(a->debug.sha256, b->debug.sha256);
 }
 
@@ -230,10 +286,44 @@ struct pinning {
 	const struct pins *pins;
 	const struct strv *names;
 	struct kernels_lock *lock;
+	bool headers; /* nothing else */
 	kernel_progress_fn progress;
 	kernel_pin_fn decided;
 	void *data;
 };
+
+/* What before has may stay; headers that are gone do: a snapshot may have them. */
+static void put_headers(struct lock_kernel *before, struct lock_kernel *now)
+{
+	struct lock_kernel old = {.headers = before->headers, .n_headers = before->n_headers};
+
+	if (!now->n_headers ||
+	    are_same(before->headers, before->n_headers, now->headers, now->n_headers))
+		return;
+	before->headers = take_ptr(now->headers);
+	before->n_headers = now->n_headers;
+	now->n_headers = 0;
+	lock_kernel_deinit(&old);
+}
+
+static int pin_headers(const struct pinning *p, const struct candidates *c, const struct pin *pin,
+		       enum arch arch, struct err *err)
+{
+	const struct lock_kernel *at = kernels_lock_find(p->lock, pin->name, arch);
+	auto_free char *what = str_printf("headers %s", arch_name(arch));
+	auto_cleanup(lock_kernel) now = {0};
+
+	if (!at)
+		return err_set(err, ENOENT, "%s is not pinned for %s: run 'lab kernel pin %s'",
+			       pin->name, arch_name(arch), pin->name);
+	now.release = xstrdup(at->release);
+	add_deb(&now, &at->debs[0]);
+	choose_headers(c, &now);
+	p->decided(p->data, pin->name, what, at->n_headers ? at->headers[0].version : NULL,
+		   now.n_headers ? now.headers[0].version : NULL);
+	put_headers((struct lock_kernel *)at, &now);
+	return 0;
+}
 
 static int pin_binary(const struct pinning *p, const struct candidates *c, const struct pin *pin,
 		      enum arch arch, struct err *err)
@@ -248,6 +338,8 @@ static int pin_binary(const struct pinning *p, const struct candidates *c, const
 		   k.debs[0].version);
 	if (!before || !is_same(before, &k))
 		kernels_lock_put(p->lock, &k);
+	else
+		put_headers((struct lock_kernel *)before, &k);
 	return 0;
 }
 
@@ -273,6 +365,19 @@ static int pin_source(const struct pinning *p, const struct candidates *c, const
 	return 0;
 }
 
+/* "trixie-backports" is a part of a release: its libraries are in "trixie". */
+static int add_libraries(const struct pinning *p, const char *suite, enum arch arch,
+			 struct candidates *c, struct err *err)
+{
+	auto_free char *name = xstrndup(suite, strlen(suite) - strlen("-backports"));
+	auto_cleanup(apt_suite) release = {0};
+	int r = apt_suite_open(name, &release, err);
+
+	c->libraries = true;
+	return r < 0 ? r
+		     : apt_suite_packages(&release, arch, p->progress, p->data, collect, c, err);
+}
+
 /* All wanted pins of one suite and architecture: its index is read once. */
 static int pin_suite(const struct pinning *p, const struct apt_suite *suite, enum arch arch,
 		     struct err *err)
@@ -281,15 +386,18 @@ static int pin_suite(const struct pinning *p, const struct apt_suite *suite, enu
 	auto_cleanup(candidates) c = {.suite = suite->name, .stamp = stamp};
 	int r = apt_suite_packages(suite, arch, p->progress, p->data, collect, &c, err);
 
+	if (r == 0 && str_ends(suite->name, "-backports"))
+		r = add_libraries(p, suite->name, arch, &c, err);
 	for (size_t i = 0; r == 0 && i < p->pins->n; i++) {
 		const struct pin *pin = &p->pins->items[i];
 
 		if (!strv_has(p->names, pin->name))
 			continue;
 		if (pin->suite && str_eq(pin->suite, suite->name))
-			r = pin_binary(p, &c, pin, arch, err);
+			r = p->headers ? pin_headers(p, &c, pin, arch, err)
+				       : pin_binary(p, &c, pin, arch, err);
 		/* of every architecture: it is in each index */
-		if (r == 0 && arch == 0 && pin->source.package &&
+		if (r == 0 && !p->headers && arch == 0 && pin->source.package &&
 		    str_eq(pin->source.suite, suite->name))
 			r = pin_source(p, &c, pin, err);
 	}
@@ -353,14 +461,20 @@ static void drop_others(const struct pinning *p)
 	lock->n_sources = n;
 }
 
-int kernel_pin(const struct strv *names, kernel_progress_fn progress, kernel_pin_fn decided,
-	       void *data, struct err *err)
+static int pin(const struct strv *names, bool headers, kernel_progress_fn progress,
+	       kernel_pin_fn decided, void *data, struct err *err)
 {
 	auto_free char *home = home_dir(err), *path = NULL;
 	auto_cleanup(kernels_lock) lock = {0};
 	auto_cleanup(pins) pins = {0};
 	auto_cleanup(buf) text = {0};
-	const struct pinning p = {&pins, names, &lock, progress, decided, data};
+	const struct pinning p = {.pins = &pins,
+				  .names = names,
+				  .lock = &lock,
+				  .headers = headers,
+				  .progress = progress,
+				  .decided = decided,
+				  .data = data};
 	/* one at a time reads, changes and replaces the lock */
 	auto_close int only_one = home ? apt_lock(err) : -1;
 	int r;
@@ -378,8 +492,21 @@ int kernel_pin(const struct strv *names, kernel_progress_fn progress, kernel_pin
 		r = pin_all(&p, err);
 	if (r < 0)
 		return r;
-	drop_others(&p);
+	if (!headers)
+		drop_others(&p);
 	kernels_lock_print(&lock, &text);
 	path = path_join(home, "kernel-config/kernels.lock");
 	return io_write_atomic(AT_FDCWD, path, text.data, text.len, 0644, err);
+}
+
+int kernel_pin(const struct strv *names, kernel_progress_fn progress, kernel_pin_fn decided,
+	       void *data, struct err *err)
+{
+	return pin(names, false, progress, decided, data, err);
+}
+
+int kernel_pin_headers(const struct strv *names, kernel_progress_fn progress, kernel_pin_fn decided,
+		       void *data, struct err *err)
+{
+	return pin(names, true, progress, decided, data, err);
 }

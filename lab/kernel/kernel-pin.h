@@ -27,6 +27,13 @@ typedef void (*kernel_pin_fn)(void *data, const char *name, const char *what, co
  */
 int kernel_pin(const struct strv *names, kernel_progress_fn progress, kernel_pin_fn decided,
 	       void *data, struct err *err);
+/*
+ * Leave kernels and sources as they are, and pin what modules are built with, of exactly the
+ * version that is pinned: decided is told "headers amd64"; after NULL: the archive has none (any
+ * more). -ENOENT: as above, or not pinned.
+ */
+int kernel_pin_headers(const struct strv *names, kernel_progress_fn progress, kernel_pin_fn decided,
+		       void *data, struct err *err);
 
 /* Pin the packages of vm/packages.yml with all they need. *n: packages over both architectures. */
 int packages_pin(kernel_progress_fn progress, void *data, size_t *n, struct err *err);

@@ -21,6 +21,9 @@ void lock_kernel_deinit(struct lock_kernel *k)
 		deb_deinit(&k->debs[i]);
 	free(k->debs);
 	deb_deinit(&k->debug);
+	for (size_t i = 0; i < k->n_headers; i++)
+		deb_deinit(&k->headers[i]);
+	free(k->headers);
 	free(k->name);
 	free(k->version);
 	free(k->release);
@@ -93,27 +96,44 @@ void kernels_lock_put_source(struct kernels_lock *lock, struct lock_source *entr
 	*entry = (struct lock_source){0};
 }
 
-static int parse_debs(const struct lock_text *t, const struct yaml_node *list,
-		      struct lock_kernel *k, struct err *err)
+/* The list of key "packages" of the map. */
+static int parse_debs(const struct lock_text *t, const struct yaml_node *map, struct deb **debs,
+		      size_t *n, struct err *err)
 {
+	const struct yaml_node *list = yaml_get(map, "packages");
+
+	if (!list)
+		return yaml_error(t->yaml, map, err, "packages is missing");
 	if (list->kind != YAML_LIST || !list->n || list->n > 8)
 		return yaml_error(t->yaml, list, err, "packages must be a list of 1 to 8 packages");
-	k->debs = xcalloc(list->n, sizeof(*k->debs));
+	*debs = xcalloc(list->n, sizeof(**debs));
 	for (size_t i = 0; i < list->n; i++) {
-		k->n_debs++;
-		if (lock_deb_parse(t, &list->items[i], NULL, &k->debs[i], err) < 0)
+		++*n;
+		if (lock_deb_parse(t, &list->items[i], NULL, &(*debs)[i], err) < 0)
 			return -EINVAL;
 	}
 	return 0;
 }
 
+/* They have an origin of their own: they may be pinned later than the kernel. */
+static int parse_headers(struct lock_text *t, const struct yaml_node *map, struct lock_kernel *k,
+			 struct err *err)
+{
+	static const char *const keys[] = {"suite", "snapshot", "packages"};
+
+	if (yaml_check_keys(t->yaml, map, "pinned headers", keys, array_len(keys), err) < 0 ||
+	    lock_origin(t, map, err) < 0)
+		return -EINVAL;
+	return parse_debs(t, map, &k->headers, &k->n_headers, err);
+}
+
 static int parse_kernel(struct lock_text *t, const struct yaml_node *node, struct lock_kernel *k,
 			struct err *err)
 {
-	static const char *const keys[] = {"version",  "release",  "suite",
-					   "snapshot", "packages", "debug"};
-	const struct yaml_node *packages = yaml_get(node, "packages"),
-			       *debug = yaml_get(node, "debug");
+	static const char *const keys[] = {"version",  "release", "suite",  "snapshot",
+					   "packages", "debug",	  "headers"};
+	const struct yaml_node *debug = yaml_get(node, "debug"),
+			       *headers = yaml_get(node, "headers");
 
 	if (yaml_check_keys(t->yaml, node, "a pinned kernel", keys, array_len(keys), err) < 0)
 		return -EINVAL;
@@ -121,11 +141,10 @@ static int parse_kernel(struct lock_text *t, const struct yaml_node *node, struc
 	    lock_word(t, node, "release", LOCK_NAME, &k->release, err) < 0 ||
 	    lock_origin(t, node, err) < 0)
 		return -EINVAL;
-	if (!packages)
-		return yaml_error(t->yaml, node, err, "packages is missing");
-	if (parse_debs(t, packages, k, err) < 0)
+	if (parse_debs(t, node, &k->debs, &k->n_debs, err) < 0 ||
+	    (debug && lock_deb_parse(t, debug, NULL, &k->debug, err) < 0))
 		return -EINVAL;
-	return debug ? lock_deb_parse(t, debug, NULL, &k->debug, err) : 0;
+	return headers ? parse_headers(t, headers, k, err) : 0;
 }
 
 static int parse_source(struct lock_text *t, const char *name, const struct yaml_node *node,
@@ -236,6 +255,13 @@ static void print_kernel(struct buf *out, const struct lock_kernel *k)
 		buf_adds(out, "      debug:\n");
 		lock_deb_print(out, "        ", "        ", &k->debug);
 	}
+	if (k->n_headers)
+		buf_addf(out,
+			 "      headers:\n        suite: %s\n        snapshot: %s\n"
+			 "        packages:\n",
+			 k->headers[0].suite, k->headers[0].snapshot);
+	for (size_t d = 0; d < k->n_headers; d++)
+		lock_deb_print(out, "          - ", "            ", &k->headers[d]);
 }
 
 void kernels_lock_print(struct kernels_lock *lock, struct buf *out)

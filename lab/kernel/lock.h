@@ -19,6 +19,12 @@ struct lock_kernel {
 	struct deb *debs; /* image, modules, config: in the order they are unpacked */
 	size_t n_debs;
 	struct deb debug; /* vmlinux with DWARF; name NULL: none */
+	/*
+	 * What modules are built with: headers, those common to architectures, the tools of kbuild
+	 * for hosts of arch, and the libraries of these. n_headers 0: the archive has none.
+	 */
+	struct deb *headers;
+	size_t n_headers;
 };
 /* The package that holds the source of a pin, of Debian's. */
 struct lock_source {
