@@ -32,7 +32,9 @@ static const struct opt options[] = {
 static const struct cmd_usage usage = {
 	"kernel",
 	"list | pin NAME... | pull [NAME...] | verify [NAME...] | path NAME | rm NAME... |\n"
-	"                  source NAME | build NAME | config NAME | export NAME FILE | import FILE",
+	"                  source NAME | build NAME | config NAME | export NAME FILE | import FILE "
+	"|\n"
+	"                  module DIR",
 	"Kernels: those pinned in kernel-config/kernels.yml, and those that were built.\n"
 	"  list     names, versions, architectures, and what is in the cache or built\n"
 	"  pin      look for the newest package of a kernel and write it to the lock\n"
@@ -44,7 +46,8 @@ static const struct cmd_usage usage = {
 	"  build    build a kernel from its source (build --help)\n"
 	"  config   what a kernel's fragments ask for, what it has, and why not (config --help)\n"
 	"  export   write a kernel that was built here to a file (export --help)\n"
-	"  import   take one in from such a file (import --help)",
+	"  import   take one in from such a file (import --help)\n"
+	"  module   build a module for a kernel, and print where it is (module --help)",
 };
 
 struct state {
@@ -434,8 +437,13 @@ static const struct command {
 	const char *name;
 	int (*fn)(int argc, char **argv);
 } commands[] = {
-	{"build", cmd_kernel_build},   {"config", cmd_kernel_config}, {"export", cmd_kernel_export},
-	{"import", cmd_kernel_import}, {"source", cmd_kernel_source}, {NULL, NULL},
+	{"build", cmd_kernel_build},
+	{"config", cmd_kernel_config},
+	{"export", cmd_kernel_export},
+	{"import", cmd_kernel_import},
+	{"module", cmd_kernel_module},
+	{"source", cmd_kernel_source},
+	{NULL, NULL},
 };
 
 static const struct command *find_command(const char *name)
@@ -462,8 +470,8 @@ int cmd_kernel(int argc, char **argv)
 		if (str_eq(argv[at], verbs[i].name))
 			return run_verb(&s, &verbs[i], argv + at + 1);
 	err_set(&err, EINVAL,
-		"%s%.60s%s: list, pin, pull, verify, path, rm, source, build, config, export or "
-		"import",
+		"%s%.60s%s: list, pin, pull, verify, path, rm, source, build, config, export, "
+		"import or module",
 		at < argc ? "unknown verb '" : "say what to do", at < argc ? argv[at] : "",
 		at < argc ? "'" : "");
 	cmd_fail(EXIT_USAGE, &err);

@@ -33,6 +33,7 @@ int cmd_kernel_build(int argc, char **argv);
 int cmd_kernel_config(int argc, char **argv);
 int cmd_kernel_export(int argc, char **argv);
 int cmd_kernel_import(int argc, char **argv);
+int cmd_kernel_module(int argc, char **argv);
 int cmd_kernel_source(int argc, char **argv);
 
 #endif

@@ -84,17 +84,6 @@ char *kbuild_inputs(const struct kbuild_request *r, bool *local, struct err *err
 	return digest(r, id, &fragments);
 }
 
-/* kbuild does not take such folders, or make does not, or -ffile-prefix-map= does not. */
-static int check_path(const char *path, const char *what, struct err *err)
-{
-	const char *bad = strpbrk(path, " \t\n:=#$%*?[\\'\"`&;()<>|");
-
-	if (!bad)
-		return 0;
-	return err_set(err, EINVAL, "kernels cannot be built in %s: its path has a '%c' in it (%s)",
-		       path, *bad, what);
-}
-
 static int open_build(struct build *b, const char *key, struct err *err)
 {
 	auto_free char *dir = cache_dir("builds", err), *lock = NULL, *waiting = NULL;
@@ -113,7 +102,7 @@ static int open_build(struct build *b, const char *key, struct err *err)
 	b->obj = str_printf("%s-%.*s", b->prefix, KEY_DIGITS, key);
 	b->log_path = str_printf("%s.log", b->prefix);
 	lock = str_printf("%s.lock", b->prefix);
-	if (check_path(b->obj, "LAB_CACHE names another folder for the cache", err) < 0)
+	if (make_check_path(b->obj, "LAB_CACHE names another folder for the cache", err) < 0)
 		return -EINVAL;
 	waiting = str_printf("building kernel %s %s", r->name, arch_name(r->arch));
 	b->lock = deb_lock(lock, waiting, r->want->progress, r->want->data, r->want->cancel, err);
@@ -390,7 +379,7 @@ static int build_it(struct build *b, const char *inputs, struct kernel *ret, str
 	auto_cleanup(built) made = {0};
 	auto_free char *lock = str_printf("%s.lock", b->prefix);
 	struct kbuild_history h;
-	int r = check_path(b->source.dir, "where the source is", err);
+	int r = make_check_path(b->source.dir, "where the source is", err);
 
 	b->start_ms = io_now_ms();
 	if (r == 0)

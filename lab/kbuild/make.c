@@ -320,6 +320,16 @@ void make_argv(struct strv *argv, const char *source, const char *obj, const str
 		strv_add(argv, tc->make.items[i]);
 }
 
+int make_check_path(const char *path, const char *what, struct err *err)
+{
+	const char *bad = strpbrk(path, " \t\n:=#$%*?[\\'\"`&;()<>|");
+
+	if (!bad)
+		return 0;
+	return err_set(err, EINVAL, "kernels cannot be built in %s: its path has a '%c' in it (%s)",
+		       path, *bad, what);
+}
+
 /* nftw(3) has no argument for its caller: the newest time, then from when on to remove. */
 static __thread time_t repair_newest, repair_from;
 

@@ -41,6 +41,12 @@ int make_run(const struct make_run *run, struct err *err);
 /* "make", "-C", source, "O=obj", and the toolchain's: the start of a command. */
 void make_argv(struct strv *argv, const char *source, const char *obj, const struct toolchain *tc);
 
+/*
+ * kbuild does not take such folders, or make does not, or -ffile-prefix-map= does not: -EINVAL.
+ * what: "where the source is".
+ */
+int make_check_path(const char *path, const char *what, struct err *err);
+
 /* A line of kbuild's that stands for one file made: "  CC      fs/open.o", "  LD [M]  …". */
 bool make_line_is_object(const char *line);
 

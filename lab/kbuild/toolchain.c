@@ -181,11 +181,20 @@ static int find_llvm(enum arch arch, struct toolchain *tc, char **cc, struct err
 	return 0;
 }
 
+char *toolchain_cc(enum arch arch, bool llvm)
+{
+	auto_free char *suffix = llvm ? llvm_suffix() : NULL;
+
+	if (!llvm)
+		return str_printf("%sgcc", cross_prefix(arch));
+	return suffix ? str_printf("clang%s", suffix) : NULL;
+}
+
 static int find_gcc(enum arch arch, struct toolchain *tc, char **cc, struct err *err)
 {
 	const char *prefix = cross_prefix(arch);
 
-	*cc = str_printf("%sgcc", prefix);
+	*cc = toolchain_cc(arch, false);
 	if (!have(*cc))
 		return err_set(err, ENOENT,
 			       "no compiler for %s: %s is not in PATH (on Debian: apt-get install "

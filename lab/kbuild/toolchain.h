@@ -28,6 +28,8 @@ struct toolchain {
  */
 int toolchain_find(enum arch arch, bool llvm, const struct kver *kver, struct toolchain *ret,
 		   struct err *err);
+/* The compiler's name, "aarch64-linux-gnu-gcc"; allocated. NULL: there are no LLVM tools. */
+char *toolchain_cc(enum arch arch, bool llvm);
 /* pahole, which only a configuration with BTF needs; -ENOENT names what to install. */
 int toolchain_check_pahole(struct err *err);
 void toolchain_deinit(struct toolchain *t);

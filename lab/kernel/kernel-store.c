@@ -5,6 +5,7 @@
 #include "jail/base/io.h"
 #include "lab/cache.h"
 #include "lab/kernel/kernel-debug.h"
+#include "lab/kernel/kernel-headers.h"
 #include "lab/kernel/kernel-unpack.h"
 #include "lab/kernel/store-folder.h"
 
@@ -220,6 +221,9 @@ int kernel_store_remove(const struct lock_kernel *k, struct err *err)
 	if (r == 0)
 		r = kernel_debug_remove(k, err);
 	was_there = r == 1;
+	if (r >= 0)
+		r = kernel_headers_remove(k, err);
+	was_there |= r == 1;
 	if (r >= 0)
 		r = store_folder_remove(&f, what, err);
 	was_there |= r == 1;
