@@ -3,10 +3,12 @@
 #include <string.h>
 
 #include "jail/base/io.h"
+#include "lab/kbuild/kmod.h"
 #include "lab/machine/machine.h"
 #include "lab/replay/record.h"
 #include "lab/run/plan.h"
 #include "lab/run/run-folder.h"
+#include "lab/scenario/scenario-load.h"
 
 static void tell_fetch(void *data, const char *what, uint64_t done, uint64_t total)
 {
@@ -47,6 +49,32 @@ static int accelerator(struct run *run, const struct kernel *k, const struct ima
 	return run->accel_result[a];
 }
 
+/*
+ * Build the modules that the scenario names; the paths of what came of them. -ENOTSUP: they cannot
+ * be built for this kernel.
+ */
+static int prepare_modules(struct worker *w, struct strv *paths, struct err *err)
+{
+	const struct scenario *s = w->cell->scenario;
+	const struct kernel_want want = {.offline = w->run->options->offline,
+					 .progress = tell_fetch,
+					 .data = w->run,
+					 .cancel = run_cancel_flag()};
+	int r = 0;
+
+	pthread_mutex_lock(&w->run->build);
+	for (size_t i = 0; r == 0 && i < s->modules.n; i++) {
+		auto_free char *dir = scenario_module_dir(s, s->modules.items[i], err);
+		auto_cleanup(kmod) m = {0};
+
+		r = dir ? kmod_build(dir, w->cell->kernel, &want, &m, err) : -err->code;
+		for (size_t k = 0; k < m.files.n; k++)
+			strv_take(paths, path_join(m.dir, m.files.items[k]));
+	}
+	pthread_mutex_unlock(&w->run->build);
+	return r;
+}
+
 static int prepare(struct worker *w, struct image *image, struct err *err)
 {
 	struct run *run = w->run;
@@ -79,12 +107,12 @@ static void command_line(const struct scenario *s, struct strv *argv)
 }
 
 static int boot_and_run(struct worker *w, const char *dir, const struct image *image,
-			struct outcome *outcome, struct err *err)
+			const struct strv *modules, struct outcome *outcome, struct err *err)
 {
 	const struct scenario *s = w->cell->scenario;
 	const char *slash = strrchr(s->path, '/');
 	auto_free char *folder = slash ? xstrndup(s->path, slash - s->path) : xstrdup(".");
-	auto_free struct job_file *files = xcalloc(s->files.n, sizeof(*files));
+	auto_free struct job_file *files = xcalloc(s->files.n + modules->n, sizeof(*files));
 	auto_free char *name =
 		str_printf("lab-%d-%zu", (int)getpid(), w->cell - w->run->plan->cells);
 	auto_cleanup(strv) argv = {0}, paths = {0};
@@ -98,7 +126,7 @@ static int boot_and_run(struct worker *w, const char *dir, const struct image *i
 		.cpus = 1,
 		.env = s->env.items,
 		.files = files,
-		.n_files = s->files.n,
+		.n_files = s->files.n + modules->n,
 		.artefacts = s->artefacts.items,
 		.trace = s->trace,
 		.timeout_ms =
@@ -118,6 +146,9 @@ static int boot_and_run(struct worker *w, const char *dir, const struct image *i
 		strv_take(&paths, path_join(folder, s->files.items[i]));
 		files[i] = (struct job_file){.path = paths.items[i], .name = s->files.items[i]};
 	}
+	for (size_t i = 0; i < modules->n; i++)
+		files[s->files.n + i] = (struct job_file){
+			.path = modules->items[i], .name = strrchr(modules->items[i], '/') + 1};
 	if (w->run->options->record)
 		return record_run(&job, virt_run_dir(w->run->virt), dir, outcome, err);
 	return machine_run(w->run->virt, &job, dir, outcome, err);
@@ -199,29 +230,38 @@ struct result cell_result(const struct cell *c)
 	};
 }
 
+static int skip(struct result *result, const char *why)
+{
+	result->verdict = VERDICT_SKIP;
+	free(result->ending);
+	result->ending = xstrdup("skipped");
+	strv_add(&result->reasons, why);
+	return 0;
+}
+
 int cell_run(struct worker *w, const char *dir, struct result *result)
 {
 	const struct cell *c = w->cell;
 	const struct expect *expect;
 	auto_cleanup(image) image = {0};
+	auto_cleanup(strv) modules = {0};
 	auto_cleanup(outcome) o = {.exit_code = -1, .boot_ms = -1, .run_ms = -1, .total_ms = -1};
 	struct err err = {0};
 	int r;
 
-	if (c->skip) {
-		result->verdict = VERDICT_SKIP;
-		free(result->ending);
-		result->ending = xstrdup("skipped");
-		strv_add(&result->reasons, c->skip);
-		return 0;
-	}
+	if (c->skip)
+		return skip(result, c->skip);
 	worker_phase(w, "preparing");
-	r = prepare(w, &image, &err);
+	r = prepare_modules(w, &modules, &err);
+	if (r == -ENOTSUP)
+		return skip(result, err.msg);
+	if (r == 0)
+		r = prepare(w, &image, &err);
 	if (r == 0) {
 		free(result->accelerator);
 		result->accelerator = xstrdup(w->run->accel[c->kernel->arch].why);
 		result->image = xstrdup(image.sha256);
-		r = boot_and_run(w, dir, &image, &o, &err);
+		r = boot_and_run(w, dir, &image, &modules, &o, &err);
 	}
 	if (run_cancelled())
 		return -ECANCELED;

@@ -100,6 +100,8 @@ static json_t *cell_json(const struct cell *c)
 	json_object_set_new(j, "argv", strings_json(&s->argv));
 	if (s->jailed)
 		json_object_set_new(j, "jail", strings_json(&s->jail_args));
+	if (s->modules.n)
+		json_object_set_new(j, "modules", strings_json(&s->modules));
 	if (s->packages.n)
 		json_object_set_new(j, "packages", strings_json(&s->packages));
 	if (e)

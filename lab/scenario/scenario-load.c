@@ -7,6 +7,7 @@
 
 #include "jail/base/io.h"
 #include "jail/base/yaml.h"
+#include "lab/cache.h"
 
 enum { MAX_DEPTH = 16 };
 
@@ -81,6 +82,39 @@ static void check_files(struct loader *l, const struct scenario *s)
 			continue;
 		text = str_printf("%s:%u:%u: %s %s", s->path, s->files_at[i].line,
 				  s->files_at[i].column, file, why);
+		add_mistake(l, text);
+	}
+}
+
+char *scenario_module_dir(const struct scenario *s, const char *module, struct err *err)
+{
+	const char *slash = strrchr(s->path, '/');
+	auto_free char *home = NULL, *path = NULL;
+
+	if (strchr(module, '/'))
+		return str_printf("%.*s%.*s", slash ? (int)(slash - s->path + 1) : 0, s->path,
+				  (int)(strlen(module) - str_ends(module, "/")), module);
+	home = home_dir(err);
+	path = home ? path_join("vm", module) : NULL;
+	return home ? path_join(home, path) : NULL;
+}
+
+static void check_modules(struct loader *l, const struct scenario *s)
+{
+	for (size_t i = 0; i < s->modules.n; i++) {
+		const char *module = s->modules.items[i];
+		struct err err = {0};
+		auto_free char *dir = scenario_module_dir(s, module, &err);
+		auto_free char *kbuild = dir ? path_join(dir, "Kbuild") : NULL;
+		auto_free char *makefile = dir ? path_join(dir, "Makefile") : NULL;
+		auto_free char *text = NULL;
+
+		if (dir && (io_exists(kbuild) || io_exists(makefile)))
+			continue;
+		text = str_printf("%s:%u:%u: module %s: %s%s", s->path, s->modules_at[i].line,
+				  s->modules_at[i].column, module,
+				  dir ? "there is no Kbuild or Makefile in " : err.msg,
+				  dir ? dir : "");
 		add_mistake(l, text);
 	}
 }
@@ -160,6 +194,7 @@ static int load_file(struct loader *l, const char *path, const struct root *root
 	free(s.name);
 	s.name = take_ptr(name);
 	check_files(l, &s);
+	check_modules(l, &s);
 	add_scenario(l, &s);
 	return 0;
 }

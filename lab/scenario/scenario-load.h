@@ -6,7 +6,8 @@
  * above it, else below the folder asked for, else its base name: scenarios/userns/overlay.yml is
  * "userns/overlay" however it was asked for.
  * Files are untrusted: sizes are bounded, and what `files:` and `policy:` name must be regular
- * files inside the scenario's folder (no link leads out).
+ * files inside the scenario's folder (no link leads out). What `modules:` names must be folders
+ * with a Kbuild or Makefile.
  */
 #ifndef LAB_SCENARIO_LOAD_H
 #define LAB_SCENARIO_LOAD_H
@@ -29,6 +30,12 @@ struct scenario_set {
  */
 int scenario_load(char *const *paths, size_t n, const char *filter, struct scenario_set *ret,
 		  struct strv *mistakes, struct err *err);
+
+/*
+ * The folder of one of the scenario's modules: the project's vm/NAME, or a folder beside the
+ * scenario. Allocated, NULL with err; whether it is there is for scenario_load() to say.
+ */
+char *scenario_module_dir(const struct scenario *s, const char *module, struct err *err);
 
 void scenario_set_deinit(struct scenario_set *set);
 DEFINE_CLEANUP(scenario_set, scenario_set_deinit)

@@ -283,6 +283,38 @@ static int read_files(const struct yaml *y, const struct yaml_node *node, const 
 	return 0;
 }
 
+/* A word for one of the project's, or a path with a slash in it. */
+static bool is_module(const char *name)
+{
+	auto_free char *path = xstrdup(name);
+	size_t n = strlen(path);
+
+	if (!strchr(name, '/'))
+		return isalpha((unsigned char)*name) && n <= 64 &&
+		       !name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					  "0123456789_-")];
+	if (n > 1 && path[n - 1] == '/')
+		path[n - 1] = '\0';
+	return path_is_inside(path);
+}
+
+static int read_modules(const struct yaml *y, const struct yaml_node *node, const char *what,
+			struct scenario *s, struct err *err)
+{
+	if (read_checked(y, node, what, is_module,
+			 "the name of a module of lab's (crashme), or a folder inside the "
+			 "scenario's (driver/)",
+			 &s->modules, err) < 0)
+		return -EINVAL;
+	s->modules_at = xcalloc(s->modules.n + 1, sizeof(*s->modules_at));
+	for (size_t i = 0; i < s->modules.n; i++) {
+		const struct yaml_node *at = node->kind == YAML_LIST ? &node->items[i] : node;
+
+		s->modules_at[i] = (struct scenario_at){at->line, at->column};
+	}
+	return 0;
+}
+
 static bool is_package(const char *name)
 {
 	return islower((unsigned char)*name) && strlen(name) <= 128 &&
@@ -452,13 +484,21 @@ int scenario_parse(const char *path, const char *text, size_t len, struct scenar
 		   struct err *err)
 {
 	static const struct key keys[] = {
-		{"summary", read_summary},   {"jail", read_jail},
-		{"run", read_run},	     {"files", read_files},
-		{"packages", read_packages}, {"artefacts", read_artefacts},
-		{"env", read_env},	     {"trace", read_trace},
-		{"timeout", read_timeout},   {"memory", read_memory},
-		{"arch", read_arch},	     {"requires", read_requires},
-		{"oops", read_oops},	     {"warnings", read_warnings},
+		{"summary", read_summary},
+		{"jail", read_jail},
+		{"run", read_run},
+		{"files", read_files},
+		{"modules", read_modules},
+		{"packages", read_packages},
+		{"artefacts", read_artefacts},
+		{"env", read_env},
+		{"trace", read_trace},
+		{"timeout", read_timeout},
+		{"memory", read_memory},
+		{"arch", read_arch},
+		{"requires", read_requires},
+		{"oops", read_oops},
+		{"warnings", read_warnings},
 		{"expect", read_expect},
 	};
 	auto_cleanup(yaml) y = {0};
@@ -494,6 +534,8 @@ void scenario_deinit(struct scenario *s)
 	strv_deinit(&s->argv);
 	strv_deinit(&s->files);
 	free(s->files_at);
+	strv_deinit(&s->modules);
+	free(s->modules_at);
 	strv_deinit(&s->packages);
 	strv_deinit(&s->artefacts);
 	strv_deinit(&s->env);

@@ -60,7 +60,11 @@ struct scenario {
 	struct strv files; /* relative to the scenario's folder; path_is_inside(). policy too */
 	struct scenario_at {
 		unsigned int line, column;
-	} * files_at; /* where each of files is written, for messages about it */
+	} * files_at;	     /* where each of files is written, for messages about it */
+	struct strv modules; /* "crashme": of the project; "driver/", "sub/driver": folders,
+				relative to the scenario's, path_is_inside() but for a '/' at the
+				end: scenario_module_dir() */
+	struct scenario_at *modules_at;
 	struct strv packages;
 	struct strv artefacts; /* relative paths in the guest's working folder to bring home; those
 				* that expect: files: names are among them */
