@@ -203,7 +203,8 @@ static void write_name(char ret[KNAME_MAX], const char *symbol, uint64_t offset,
 			*c = '?';
 }
 
-bool kstate_name(const struct kstate *k, uint64_t address, char ret[KNAME_MAX])
+/* The name of what is at address, told of a place after bytes further on. */
+static bool name_at(const struct kstate *k, uint64_t address, uint64_t after, char ret[KNAME_MAX])
 {
 	const struct krange *range = within(&k->text, address)	 ? &k->text
 				     : within(&k->init, address) ? &k->init
@@ -211,13 +212,13 @@ bool kstate_name(const struct kstate *k, uint64_t address, char ret[KNAME_MAX])
 	const struct ksym *s;
 	uint64_t end;
 
-	snprintf(ret, KNAME_MAX, "0x%" PRIx64, address);
+	snprintf(ret, KNAME_MAX, "0x%" PRIx64, address + after);
 	if (range) {
 		end = range->end - k->slide;
 		s = at_or_below(k->syms.items, k->syms.n, address - k->slide, &end);
 		if (s && s->address + k->slide >= range->start)
-			write_name(ret, s->name, address - k->slide - s->address, end - s->address,
-				   NULL);
+			write_name(ret, s->name, address - k->slide - s->address + after,
+				   end - s->address, NULL);
 		return true;
 	}
 	for (size_t i = 0; i < k->n_modules; i++) {
@@ -232,12 +233,23 @@ bool kstate_name(const struct kstate *k, uint64_t address, char ret[KNAME_MAX])
 		end = in->end;
 		s = at_or_below(m->syms, m->n_syms, address, &end);
 		if (s && s->address >= in->start)
-			write_name(ret, s->name, address - s->address, end - s->address, m->name);
+			write_name(ret, s->name, address - s->address + after, end - s->address,
+				   m->name);
 		else
-			snprintf(ret, KNAME_MAX, "0x%" PRIx64 " [%.40s]", address, m->name);
+			snprintf(ret, KNAME_MAX, "0x%" PRIx64 " [%.40s]", address + after, m->name);
 		return true;
 	}
 	return false;
+}
+
+bool kstate_name(const struct kstate *k, uint64_t address, char ret[KNAME_MAX])
+{
+	return name_at(k, address, 0, ret);
+}
+
+bool kstate_name_return(const struct kstate *k, uint64_t address, char ret[KNAME_MAX])
+{
+	return name_at(k, address - 1, 1, ret);
 }
 
 int kstate_member(const struct kstate *k, uint64_t address, const char *type, const char *member,

@@ -65,6 +65,8 @@ bool kstate_symbol(const struct kstate *k, const char *name, uint64_t *ret);
  * Returns whether it is in code of the kernel or of a module. ret is printable.
  */
 bool kstate_name(const struct kstate *k, uint64_t address, char ret[KNAME_MAX]);
+/* The same of an address that a call returns to: of who called, were it with his last bytes. */
+bool kstate_name_return(const struct kstate *k, uint64_t address, char ret[KNAME_MAX]);
 /*
  * A number or pointer of at most 8 bytes, by its name in a struct at address, zero-extended.
  * -ENOENT (as ktypes_member()), -ENOTSUP (no number), or as vmcore_read().

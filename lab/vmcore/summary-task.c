@@ -91,24 +91,36 @@ static void read_namespaces(const struct kstate *k, uint64_t task, uint64_t inod
 	}
 }
 
-static void add_namespaces(const struct summary *s, const struct ktask *t)
+/* Those that are init's own, or those that are not. */
+static size_t add_some(struct buf *out, const uint64_t of[NS_COUNT], const uint64_t init[NS_COUNT],
+		       bool own)
 {
 	static const char *const names[] = {"user", "pid", "mnt",    "net",
 					    "ipc",  "uts", "cgroup", "time"};
+	size_t n = 0;
+
+	for (size_t i = 0; i < NS_COUNT; i++)
+		if (of[i] && (of[i] == init[i]) == own)
+			buf_addf(out, "%s%s %" PRIu64, n++ ? ", " : "", names[i], of[i]);
+	return n;
+}
+
+static void add_namespaces(const struct summary *s, const struct ktask *t)
+{
 	uint64_t of[NS_COUNT], init[NS_COUNT];
-	const char *before = "";
+	auto_cleanup(buf) own = {0}, others = {0};
+	size_t n_own, n_others;
 
 	read_namespaces(s->k, t->address, of);
 	read_namespaces(s->k, s->k->init_task, init);
-	buf_adds(s->out, "namespaces  ");
-	for (size_t i = 0; i < NS_COUNT; i++) {
-		if (!of[i])
-			continue;
-		buf_addf(s->out, "%s%s %" PRIu64 "%s", before, names[i], of[i],
-			 of[i] == init[i] ? " (init's own)" : "");
-		before = ", ";
-	}
-	buf_adds(s->out, *before ? "\n" : "not known\n");
+	n_own = add_some(&own, of, init, true);
+	n_others = add_some(&others, of, init, false);
+	buf_addf(s->out, "namespaces  %s\n",
+		 n_others ? others.data
+		 : n_own  ? "init's own"
+			  : "not known");
+	if (n_own)
+		buf_addf(s->out, "            init's own: %s\n", own.data);
 }
 
 void summary_task_confinement(const struct summary *s, const struct ktask *t)
@@ -119,24 +131,24 @@ void summary_task_confinement(const struct summary *s, const struct ktask *t)
 
 /* ---- backtraces ---- */
 
-/* A return address belongs to the call before it: that may be the last thing in its function. */
 static void add_frame(const struct summary *s, size_t i, const struct kframe *f)
 {
 	bool is_return = i && !f->interrupted;
-	char name[KNAME_MAX], before[KNAME_MAX];
-	auto_free char *line = NULL;
 	uint64_t at = f->address - is_return;
+	auto_free char *line = NULL;
+	char name[KNAME_MAX];
 
 	if (f->user) {
 		buf_addf(s->out, " #%-3zu entered from user space at 0x%" PRIx64 "\n", i,
 			 f->address);
 		return;
 	}
-	kstate_name(s->k, f->address, name);
+	if (is_return)
+		kstate_name_return(s->k, f->address, name);
+	else
+		kstate_name(s->k, f->address, name);
 	buf_addf(s->out, " #%-3zu %s%s", i, f->reliable ? "" : "? ", name);
-	if (is_return && kstate_name(s->k, at, before) && strstr(name, "+0x0/"))
-		buf_addf(s->out, " (after %s)", before);
-	if (s->lines && f->reliable && at >= s->k->text.start)
+	if (s->lines && f->reliable && at >= s->k->text.start && at < s->k->text.end)
 		line = lines_find(s->lines, at - s->k->slide);
 	if (line) {
 		buf_adds(s->out, "  ");

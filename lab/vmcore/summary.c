@@ -57,21 +57,22 @@ static void add_dump(const struct report *r)
 		 memcmp(magic, "\177ELF", 4) == 0 ? "ELF" : "kdump", st.st_size / 1048576.0, when);
 }
 
+/* Where its symbol is not known, the log begins with it. */
 static void add_banner(const struct report *r)
 {
-	static const char banner[] = "Linux version ";
-	const struct buf *image = &r->s.k->image;
-	const char *at = image->data, *end = image->data + image->len;
+	static const char start[] = "Linux version ";
+	const char *text =
+		r->log.len ? memmem(r->log.data, r->log.len, start, strlen(start)) : NULL;
+	char banner[512];
+	uint64_t at;
 
-	/* a format string has the same start */
-	while ((at = memmem(at, end - at, banner, strlen(banner))) &&
-	       !(at + strlen(banner) < end && at[strlen(banner)] >= '0' &&
-		 at[strlen(banner)] <= '9'))
-		at++;
-	if (!at)
+	if (kstate_symbol(r->s.k, "linux_banner", &at) &&
+	    vmcore_read_string(r->v, at, banner, sizeof(banner)) >= 0 && banner[0])
+		text = banner;
+	if (!text)
 		return;
 	buf_adds(r->s.out, "version     ");
-	add_text(r->s.out, at, strcspn(at, "\n"), 300);
+	add_text(r->s.out, text, strcspn(text, "\n"), sizeof(banner));
 	buf_adds(r->s.out, "\n");
 }
 
@@ -145,6 +146,8 @@ static void add_memory(const struct report *r)
 	if (r->s.k && count_memory(r->s.k, &managed, &free_))
 		buf_addf(r->s.out, ", the kernel has %.1f MiB of it, of which %.1f MiB are free",
 			 managed / 256.0, free_ / 256.0);
+	else
+		buf_adds(r->s.out, ", how much of it is free is not known");
 	buf_adds(r->s.out, "\n");
 }
 
@@ -219,10 +222,10 @@ static void add_backtrace(const struct report *r)
 
 static void add_registers(const struct report *r, const struct vmcore_cpu *cpu)
 {
-	enum { A_LINE = 4 };
+	enum { A_LINE = 3 };
 
 	for (size_t i = 0; i < cpu->n; i++)
-		buf_addf(r->s.out, "%s%8s %016" PRIx64,
+		buf_addf(r->s.out, "%s%14s %016" PRIx64,
 			 i % A_LINE ? ""
 			 : i	    ? "\n"
 				    : "",
