@@ -115,12 +115,12 @@ static void add_namespaces(const struct summary *s, const struct ktask *t)
 	read_namespaces(s->k, s->k->init_task, init);
 	n_own = add_some(&own, of, init, true);
 	n_others = add_some(&others, of, init, false);
-	buf_addf(s->out, "namespaces  %s\n",
-		 n_others ? others.data
-		 : n_own  ? "init's own"
-			  : "not known");
+	buf_adds(s->out, "namespaces  ");
+	if (n_others)
+		buf_addf(s->out, "%s%s", others.data, n_own ? "\n            " : "");
 	if (n_own)
-		buf_addf(s->out, "            init's own: %s\n", own.data);
+		buf_addf(s->out, "init's own: %s", own.data);
+	buf_adds(s->out, n_own || n_others ? "\n" : "not known\n");
 }
 
 void summary_task_confinement(const struct summary *s, const struct ktask *t)

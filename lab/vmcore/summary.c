@@ -223,7 +223,11 @@ static void add_backtrace(const struct report *r)
 static void add_registers(const struct report *r, const struct vmcore_cpu *cpu)
 {
 	enum { A_LINE = 3 };
+	int width = 4;
 
+	for (size_t i = 0; i < cpu->n; i++)
+		if ((int)strlen(cpu->regs[i].name) > width)
+			width = (int)strlen(cpu->regs[i].name);
 	for (size_t i = 0; i < cpu->n; i++)
 		buf_addf(r->s.out, "%s%14s %016" PRIx64,
 			 i % A_LINE ? ""
