@@ -184,6 +184,8 @@ static int fill_options(struct session *s, struct err *err)
 	s->run.offline = a->guest.offline;
 	s->run.debug = &s->job;
 	s->run.nokaslr = a->no_kaslr;
+	s->run.dump_on = DUMP_ON_DEFAULT;
+	s->run.max_dump_bytes = DUMP_BYTES;
 	s->how = (struct debug_options){
 		.how = s->debugger.how,
 		.wait_at_start = a->wait_at_start,

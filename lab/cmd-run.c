@@ -7,7 +7,7 @@
 #include "lab/scenario/scenario-load.h"
 
 struct run_args {
-	struct strv kernels, flavours, archs;
+	struct strv kernels, flavours, archs, dump_on;
 	struct run_options options;
 	const char *filter, *accel, *dump, *cache_from, *mirror;
 	unsigned int repeat;
@@ -44,7 +44,12 @@ static const struct opt options[] = {
 	 "a libvirt daemon of this host: qemu:///session, qemu:///system\n(default: libvirt's "
 	 "embedded driver; no daemon)"},
 	{0, "dump", "FORM", OPT_STRING, ARG(dump),
-	 "of guests that crash or hang: kdump (default), elf, or off"},
+	 "how the guest's memory is dumped: kdump (default), elf, or off"},
+	{0, "dump-on", "WHAT[,WHAT...]", OPT_STRV, ARG(dump_on),
+	 "of which cells: pass, fail, crash, hang (default: crash,hang; a crash\nthat was expected "
+	 "is one, too)"},
+	{0, "max-dump-bytes", "SIZE", OPT_BYTES, ARG(options.max_dump_bytes),
+	 "what all dumps of the run may fill (default: 2G)"},
 	{0, "offline", NULL, OPT_FLAG, ARG(options.offline),
 	 "fetch nothing: what is not cached is an error"},
 	{0, "no-build", NULL, OPT_FLAG, ARG(no_build),
@@ -67,6 +72,26 @@ static const struct cmd_usage usage = {
 	"machine of its own, and judge them. Exit code: 0 every expectation met, 1 one failed,\n"
 	"2 usage or a bad file, 3 a machine was lost, 130 interrupted."};
 
+static int parse_dump(struct run_args *a, struct err *err)
+{
+	int form = a->dump ? dump_form_parse(a->dump) : DUMP_KDUMP;
+
+	if (form < 0)
+		return err_set(err, EINVAL, "'%.40s' is none of kdump, elf, off", a->dump);
+	a->options.dump = form;
+	for (size_t i = 0; i < a->dump_on.n; i++) {
+		int on = dump_on_parse(a->dump_on.items[i]);
+
+		if (on < 0)
+			return err_set(err, EINVAL, "'%.40s' is none of pass, fail, crash, hang",
+				       a->dump_on.items[i]);
+		a->options.dump_on |= on;
+	}
+	if (!a->dump_on.n)
+		a->options.dump_on = DUMP_ON_DEFAULT;
+	return 0;
+}
+
 /* Returns -1 to go on, else the exit code. */
 static int parse_args(struct run_args *a, int argc, char **argv, int *operands)
 {
@@ -77,15 +102,10 @@ static int parse_args(struct run_args *a, int argc, char **argv, int *operands)
 		return code;
 	if (a->repeat < 1 || a->repeat > 10000)
 		err_set(&err, EINVAL, "--repeat: %u is not between 1 and 10000", a->repeat);
-	else if (a->dump && !str_eq(a->dump, "kdump") && !str_eq(a->dump, "elf") &&
-		 !str_eq(a->dump, "off"))
-		err_set(&err, EINVAL, "--dump: '%.40s' is none of kdump, elf, off", a->dump);
+	else if (parse_dump(a, &err) < 0)
+		err_wrap(&err, "--dump%s", a->dump && dump_form_parse(a->dump) < 0 ? "" : "-on");
 	else
 		guest_accel(a->accel, &a->options.accel, &err);
-	a->options.dump = !a->dump		   ? DUMP_KDUMP
-			  : str_eq(a->dump, "off") ? DUMP_OFF
-			  : str_eq(a->dump, "elf") ? DUMP_ELF
-						   : DUMP_KDUMP;
 	if (!err.code && a->options.connect && virt_check_uri(a->options.connect, &err) < 0)
 		err_wrap(&err, "--connect");
 	return err.code ? cmd_fail(EXIT_USAGE, &err) : -1;
@@ -300,7 +320,7 @@ static int execute(struct run_args *a, struct progress *progress, struct run *ru
 
 int cmd_run(int argc, char **argv)
 {
-	struct run_args a = {.repeat = 1};
+	struct run_args a = {.repeat = 1, .options.max_dump_bytes = DUMP_BYTES};
 	auto_cleanup(scenario_set) scenarios = {0};
 	auto_free char *dir = NULL;
 	struct progress *progress;
@@ -336,5 +356,6 @@ out:
 	strv_deinit(&a.kernels);
 	strv_deinit(&a.flavours);
 	strv_deinit(&a.archs);
+	strv_deinit(&a.dump_on);
 	return code;
 }

@@ -1,7 +1,9 @@
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "jail/base/io.h"
 #include "lab/cmd.h"
 #include "lab/machine/registry.h"
 
@@ -64,21 +66,29 @@ static void print_table(const struct vm_list *l)
 }
 
 struct vm_args {
-	bool json, all;
+	bool json, all, elf, kdump;
+	const char *out;
 };
 
 static const struct opt options[] = {
 	{0, "json", NULL, OPT_FLAG, offsetof(struct vm_args, json), "list: as JSON"},
 	{0, "all", NULL, OPT_FLAG, offsetof(struct vm_args, all),
 	 "stop: every machine of this user"},
+	{'o', "output", "FILE", OPT_STRING, offsetof(struct vm_args, out),
+	 "dump: the file, which must not be there (default: vmcore-NAME)"},
+	{0, "kdump", NULL, OPT_FLAG, offsetof(struct vm_args, kdump),
+	 "dump: compressed (the default)"},
+	{0, "elf", NULL, OPT_FLAG, offsetof(struct vm_args, elf),
+	 "dump: an ELF core file, for gdb and drgn"},
 };
 
 static const struct cmd_usage usage = {
-	"vm", "list [--json] | stop NAME... | stop --all",
+	"vm", "list [--json] | stop NAME... | stop --all | dump [-o FILE] [--elf] NAME",
 	"The machines that this user's labs run now: those of scenarios and of 'lab shell'.\n"
 	"  list     what runs. A name, or what a machine runs, is what 'lab gdb' takes\n"
 	"  stop     end machines at once, as if their power was cut: a cell is lost then, and\n"
-	"           the rest of its run goes on"};
+	"           the rest of its run goes on\n"
+	"  dump     write a machine's memory to a file; it stands still meanwhile, and goes on"};
 
 static int usage_mistake(struct err *err)
 {
@@ -92,8 +102,12 @@ static int verb_list(const struct vm_args *a, char *const *names, int n)
 	auto_cleanup(vm_list) l = {0};
 	struct err err = {0};
 
-	if (n || a->all) {
-		err_set(&err, EINVAL, "list: '%.60s' is not for it", n ? names[0] : "--all");
+	if (n || a->all || a->out || a->elf || a->kdump) {
+		err_set(&err, EINVAL, "list: '%.60s' is not for it",
+			n	 ? names[0]
+			: a->all ? "--all"
+			: a->out ? "-o"
+				 : "--elf and --kdump");
 		return usage_mistake(&err);
 	}
 	if (vm_list(&l, &err) < 0)
@@ -159,6 +173,8 @@ static int verb_stop(const struct vm_args *a, char *const *names, int n)
 
 	if (a->json)
 		err_set(&err, EINVAL, "--json is for list");
+	else if (a->out || a->elf || a->kdump)
+		err_set(&err, EINVAL, "-o, --elf and --kdump are for dump");
 	else if (a->all && n)
 		err_set(&err, EINVAL, "stop: --all and names exclude each other");
 	else if (!a->all && !n)
@@ -167,6 +183,53 @@ static int verb_stop(const struct vm_args *a, char *const *names, int n)
 	if (err.code)
 		return usage_mistake(&err);
 	return a->all ? stop_all() : stop_named(names, n);
+}
+
+/* Where the dump goes, as the other lab is to be told: its folder may be another. */
+static char *dump_path(const struct vm_args *a, const struct vm *vm, struct err *err)
+{
+	auto_free char *path = a->out ? xstrdup(a->out) : str_printf("vmcore-%s", vm->name);
+	char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	auto_free char *folder = slash ? xstrndup(path, slash - path + 1) : xstrdup(".");
+	auto_free char *real = realpath(folder, NULL);
+
+	if (!real)
+		err_errno(err, "%s", folder);
+	else if (io_exists(path))
+		err_set(err, EEXIST, "%s is there already: name another file (-o)", path);
+	else if (*name)
+		return path_join(real, name);
+	else
+		err_set(err, EISDIR, "-o: %s is a folder", path);
+	return NULL;
+}
+
+static int verb_dump(const struct vm_args *a, char *const *names, int n)
+{
+	auto_cleanup(vm) vm = {0};
+	struct dump_done done = {0};
+	auto_free char *path = NULL;
+	struct err err = {0};
+
+	if (a->json || a->all)
+		err_set(&err, EINVAL, "dump: --json and --all are not for it");
+	else if (n != 1)
+		err_set(&err, EINVAL, "dump: name one machine ('lab vm list' has them)");
+	else if (a->elf && a->kdump)
+		err_set(&err, EINVAL, "dump: --elf and --kdump exclude each other");
+	if (err.code)
+		return usage_mistake(&err);
+	if (vm_find(names[0], &vm, &err) < 0)
+		return cmd_fail(EXIT_USAGE, &err);
+	path = dump_path(a, &vm, &err);
+	if (!path)
+		return cmd_fail(EXIT_USAGE, &err);
+	if (vm_dump(&vm, path, a->elf ? DUMP_ELF : DUMP_KDUMP, &done, &err) < 0)
+		return cmd_fail(EXIT_LOST, &err);
+	printf("%s: %s, %" PRIu64 " bytes, %.1f s\n", path, dump_form_name(done.form), done.bytes,
+	       done.ms / 1e3);
+	return EXIT_MET;
 }
 
 int cmd_vm(int argc, char **argv)
@@ -181,7 +244,9 @@ int cmd_vm(int argc, char **argv)
 		return verb_list(&a, argv + at + 1, argc - at - 1);
 	if (at < argc && str_eq(argv[at], "stop"))
 		return verb_stop(&a, argv + at + 1, argc - at - 1);
-	err_set(&err, EINVAL, "%s%.60s%s: list or stop",
+	if (at < argc && str_eq(argv[at], "dump"))
+		return verb_dump(&a, argv + at + 1, argc - at - 1);
+	err_set(&err, EINVAL, "%s%.60s%s: list, stop or dump",
 		at < argc ? "unknown verb '" : "say what to do", at < argc ? argv[at] : "",
 		at < argc ? "'" : "");
 	return usage_mistake(&err);

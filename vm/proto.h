@@ -56,6 +56,8 @@ enum proto_type {
 	PROTO_POWEROFF,
 	PROTO_STDIN,   /* bytes for the payload's terminal or stdin; empty: the end */
 	PROTO_WINSIZE, /* words: rows, columns of that terminal */
+	PROTO_ASK,     /* empty: is anybody there? */
+	PROTO_HERE,    /* guest to host, empty: the answer, after what the kernel had logged */
 	PROTO_TYPES
 };
 

@@ -117,7 +117,6 @@ static int probe(struct virt *v, const struct kernel *kernel, const struct image
 	auto_free char *dir = path_join(virt_run_dir(v), "kvm-probe");
 	auto_cleanup(outcome) o = {0};
 	struct job job = {
-		.dump = DUMP_OFF,
 		.name = "lab-kvm-probe",
 		.kernel = kernel,
 		.image = image,

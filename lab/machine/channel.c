@@ -193,10 +193,26 @@ void channel_signal(struct channel *c, int signal)
 	proto_add_frame(&c->out, PROTO_SIGNAL, body.data, body.len);
 }
 
+void channel_ask(struct channel *c)
+{
+	if (c->asked)
+		return;
+	c->asked = true;
+	c->answered = false;
+	if (c->sent == c->out.len) {
+		c->sent = 0;
+		buf_reset(&c->out);
+	}
+	proto_add_frame(&c->out, PROTO_ASK, NULL, 0);
+}
+
 bool channel_wants_write(const struct channel *c)
 {
-	return !c->ended && (c->state == CHANNEL_SENDING || c->state == CHANNEL_RUNNING) &&
-	       (c->sent < c->out.len || !c->job_sent || has_input(c));
+	if (c->ended || c->state == CHANNEL_SILENT)
+		return false;
+	if (c->state == CHANNEL_OVER)
+		return c->asked && c->sent < c->out.len;
+	return c->sent < c->out.len || !c->job_sent || has_input(c);
 }
 
 int channel_write(struct channel *c, struct err *err)
@@ -382,8 +398,15 @@ static int on_frame(struct channel *c, enum proto_type type, const uint8_t *body
 	if (c->state == CHANNEL_SILENT)
 		return broken(err, "it spoke before its greeting");
 	/* The agent may fail, and the kernel log something, at any time. */
-	if (type == PROTO_KMSG)
+	if (type == PROTO_KMSG) {
+		crash_watch_feed(&c->log, (const char *)body, len);
 		return evidence_append(c->evidence, EVIDENCE_DMESG, body, len, err);
+	}
+	if (type == PROTO_HERE) {
+		c->answered = c->asked;
+		c->asked = false;
+		return 0;
+	}
 	if (type == PROTO_ERROR)
 		return on_error(c, body, len);
 	if (type == PROTO_STARTED) {
@@ -424,7 +447,7 @@ static int take_frames(struct channel *c, struct err *err)
 	ssize_t n = 0;
 	int r = 0;
 
-	while (r == 0 && c->state != CHANNEL_OVER) {
+	while (r == 0 && (c->state != CHANNEL_OVER || c->asked)) {
 		n = proto_next_frame(data + used, c->in.len - used, &type, &body, &len, err);
 		if (n <= 0)
 			break;
@@ -453,7 +476,7 @@ int channel_read(struct channel *c, struct err *err)
 	ssize_t n;
 	int r;
 
-	while (budget && c->state != CHANNEL_OVER && !channel_blocked(c)) {
+	while (budget && (c->state != CHANNEL_OVER || c->asked) && !channel_blocked(c)) {
 		buf_reserve(&c->in, CHUNK);
 		n = read(c->fd, c->in.data + c->in.len, CHUNK);
 		if (n < 0 && errno == EINTR)

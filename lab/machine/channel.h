@@ -11,6 +11,7 @@
 
 #include "jail/base/err.h"
 #include "jail/base/str.h"
+#include "lab/crash/crash.h"
 #include "lab/machine/evidence.h"
 #include "lab/machine/job.h"
 
@@ -33,9 +34,11 @@ struct channel {
 	size_t next_file; /* of job->files */
 	int file;	  /* the one being sent, or -1 */
 	bool job_sent;
-	uint64_t frames;   /* received */
-	uint64_t progress; /* received, without TICK */
-	uint64_t taken;	   /* bytes the guest took */
+	uint64_t frames;	/* received */
+	uint64_t progress;	/* received, without TICK */
+	uint64_t taken;		/* bytes the guest took */
+	bool asked, answered;	/* channel_ask() */
+	struct crash_watch log; /* of the kernel's log */
 };
 
 /* Takes over fd and makes it non-blocking. job and evidence must outlive the channel. */
@@ -46,6 +49,12 @@ DEFINE_CLEANUP(channel, channel_deinit)
 
 /* Have the guest send the running payload a signal: with the next channel_write(). */
 void channel_signal(struct channel *c, int signal);
+
+/*
+ * Ask whether the agent still runs: with the next channel_write(). It answers (answered) once it
+ * has sent what the kernel had logged by then; also after the job's end.
+ */
+void channel_ask(struct channel *c);
 
 /*
  * For a guest without a port: all that it would be sent, into the file fd. Errors as

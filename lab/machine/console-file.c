@@ -7,7 +7,6 @@
 #include <sys/un.h>
 
 #include "jail/base/io.h"
-#include "lab/scenario/console.h"
 
 enum {
 	CHUNK = 64 << 10,
@@ -61,20 +60,6 @@ static void keep_tail(struct console_file *c, const char *data, size_t len)
 	buf_add(&c->tail, data, len);
 }
 
-/* Look for a panic in what is new and a line's length before it. */
-static void look_for_panic(struct console_file *c, size_t added)
-{
-	static const char over[] = "end Kernel panic";
-	size_t from = c->tail.len > added + 256 ? c->tail.len - added - 256 : 0;
-	const char *text = c->tail.data + from;
-	size_t len = c->tail.len - from;
-
-	if (!c->panic)
-		c->panic = console_has_panic(text, len);
-	if (!c->panic_over)
-		c->panic_over = memmem(text, len, over, sizeof(over) - 1) != NULL;
-}
-
 /* Give back what lies between the head and the newest bytes, in whole MiB. */
 static void free_middle(struct console_file *c)
 {
@@ -123,7 +108,7 @@ ssize_t console_file_poll(struct console_file *c, struct err *err)
 		c->size += n;
 		came += n;
 		keep_tail(c, chunk, n);
-		look_for_panic(c, n);
+		crash_watch_feed(&c->watch, chunk, n);
 	}
 	free_middle(c);
 	return came;
@@ -158,6 +143,22 @@ char *console_file_panic_line(const struct console_file *c)
 	stop = memchr(at, '\n', tail->data + tail->len - at);
 	str_printable(&line, at, (stop ? stop : tail->data + tail->len) - at, 200, false);
 	return take_ptr(line.data);
+}
+
+int console_file_split(struct console_file *c, uint64_t from, struct buf *ret, struct err *err)
+{
+	char chunk[CHUNK];
+	uint64_t at = from;
+	ssize_t n;
+
+	while ((n = pread(c->fd, chunk, sizeof(chunk), (off_t)at)) > 0) {
+		buf_add(ret, chunk, n);
+		at += n;
+	}
+	if (n < 0 || ftruncate(c->fd, (off_t)from) < 0 || lseek(c->fd, 0, SEEK_END) < 0)
+		return err_errno(err, "cut console.log");
+	c->size = from;
+	return 0;
 }
 
 int console_file_finish(struct console_file *c, struct stream *ret, struct err *err)

@@ -13,6 +13,7 @@
 
 #include "jail/base/err.h"
 #include "jail/base/str.h"
+#include "lab/crash/crash.h"
 #include "lab/scenario/outcome.h"
 
 enum { CONSOLE_TAIL = 64 << 10 }; /* of a flooded console: kept besides the head */
@@ -21,7 +22,7 @@ struct console_file {
 	int fd, socket;		     /* socket: -1 when QEMU writes the file itself */
 	uint64_t limit, size, freed; /* freed: where the hole ends */
 	struct buf tail;	     /* the last bytes, for messages and panics */
-	bool panic, panic_over;	     /* seen in the text */
+	struct crash_watch watch;    /* what the text tells of */
 	bool unbounded;		     /* over the limit, and this file system has no holes */
 };
 
@@ -35,6 +36,8 @@ ssize_t console_file_poll(struct console_file *c, struct err *err);
 char *console_file_last_line(const struct console_file *c);
 /* The line of a panic, printable, allocated. */
 char *console_file_panic_line(const struct console_file *c);
+/* Take away what lies behind from, and append it to ret. Nobody writes to the file any more. */
+int console_file_split(struct console_file *c, uint64_t from, struct buf *ret, struct err *err);
 /* QEMU is gone: cut the file to its limit, say so in it, and fill *ret. */
 int console_file_finish(struct console_file *c, struct stream *ret, struct err *err);
 void console_file_close(struct console_file *c);

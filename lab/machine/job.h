@@ -13,6 +13,7 @@
 #include "lab/machine/dump.h"
 
 struct image;
+struct outcome;
 struct kernel;
 struct terminal;
 
@@ -63,7 +64,11 @@ struct job {
 	struct terminal *terminal; /* what the payload reads and writes; NULL: nothing, and files.
 				      With one timeout_ms 0 is no limit */
 	const struct job_debug *debug; /* NULL: who wants to may attach, nobody waits for it */
-	enum dump_form dump;	       /* of a guest that panicked or hangs */
+	struct dump_policy dump;
+	/* The job has ended and its machine is still there: what has become of it, for dump.on.
+	   NULL: such a machine is not dumped. */
+	enum dump_on (*judge)(void *data, const struct outcome *o);
+	bool oops_continue;	    /* an oops does not end the machine */
 	const volatile int *cancel; /* non-zero: end at once with END_GONE, detail "interrupted" */
 };
 

@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include "jail/base/io.h"
 #include "lab/kernel/kernel.h"
 #include "lab/machine/registry.h"
 
@@ -45,11 +46,38 @@ static const char *state(const struct presence *p)
 	return gdb ? "running, gdb attached" : "running";
 }
 
+/* The asker waits, and so does the machine; its lab's other machines have threads of their own. */
+static json_t *dump(const struct presence *p, const json_t *request)
+{
+	const char *path = json_string_value(json_object_get(request, "path"));
+	const char *name = json_string_value(json_object_get(request, "form"));
+	int form = name ? dump_form_parse(name) : -EINVAL;
+	int64_t begin = io_now_ms();
+	uint64_t bytes = 0;
+	struct err err = {0};
+	int r;
+
+	if (!path || *path != '/' || form < 0 || form == DUMP_OFF)
+		r = err_set(&err, EINVAL, "dump: no path or no form");
+	else if (p->attach->relay && relay_running(p->attach->relay))
+		/* to gdb it would look as if somebody else had stopped its guest */
+		r = err_set(&err, EBUSY,
+			    "a debugger is attached and lets the guest run: stop the guest in it, "
+			    "or detach");
+	else
+		r = dump_write(p->machine, path, form, NULL, &bytes, &err);
+	if (r < 0)
+		return json_pack("{s:s}", "error", err.msg);
+	return json_pack("{s:I, s:I}", "bytes", (json_int_t)bytes, "ms",
+			 (json_int_t)(io_now_ms() - begin));
+}
+
 static json_t *answer(void *data, const char *op, const json_t *request)
 {
 	struct presence *p = data;
 
-	(void)request;
+	if (str_eq(op, "dump"))
+		return dump(p, request);
 	if (str_eq(op, "state"))
 		return json_pack("{s:s}", "state", state(p));
 	if (!str_eq(op, "stop"))

@@ -15,6 +15,7 @@ enum {
 	NAME_MAX_BYTES = 40,
 	ANSWER_MS = 2000,
 	STOP_MS = 20000, /* a stop takes 0.2 s; a host that is busy takes its time */
+	DUMP_MS = 600000,
 	LISTED_MAX = 8,
 };
 
@@ -286,4 +287,29 @@ int vm_stop(const struct vm *vm, struct err *err)
 			       "ends both",
 			       vm->name, (int)vm->lab, (int)vm->lab);
 	return r < 0 ? err_wrap(err, "machine %s", vm->name) : 0;
+}
+
+int vm_dump(const struct vm *vm, const char *path, enum dump_form form, struct dump_done *ret,
+	    struct err *err)
+{
+	json_t *request = json_pack("{s:s, s:s, s:s}", "op", "dump", "path", path, "form",
+				    dump_form_name(form));
+	auto_close int fd = control_connect(vm->control, err);
+	json_t *answer = NULL;
+	int r = fd;
+
+	if (fd >= 0)
+		r = request ? control_ask(fd, request, DUMP_MS, &answer, err)
+			    : err_set(err, EINVAL, "%s is not UTF-8", path);
+	json_decref(request);
+	if (r < 0)
+		return err_wrap(err, "machine %s", vm->name);
+	*ret = (struct dump_done){
+		.there = true,
+		.form = form,
+		.bytes = json_integer_value(json_object_get(answer, "bytes")),
+		.ms = json_integer_value(json_object_get(answer, "ms")),
+	};
+	json_decref(answer);
+	return 0;
 }

@@ -15,6 +15,7 @@
 #include "jail/base/arch.h"
 #include "jail/base/cleanup.h"
 #include "jail/base/err.h"
+#include "lab/machine/dump.h"
 
 enum { VM_FILE_MAX = 64 << 10, VM_MAX = 1000 };
 
@@ -60,5 +61,12 @@ const char *vm_state(const struct vm *vm);
  * its lab does not get to it (the text says what does).
  */
 int vm_stop(const struct vm *vm, struct err *err);
+
+/*
+ * Have the lab that runs vm dump its memory to path (absolute, not there yet), which the guest
+ * outlives. -EIO with that lab's own words, -ETIMEDOUT after ten minutes, -ESRCH.
+ */
+int vm_dump(const struct vm *vm, const char *path, enum dump_form form, struct dump_done *ret,
+	    struct err *err);
 
 #endif

@@ -35,7 +35,7 @@ struct virt_machine {
 	char *name;
 	virDomainPtr dom;
 	_Atomic enum virt_state state;
-	atomic_bool died;
+	atomic_bool died, reset;
 	int event_fd, pidfd;
 	pid_t pid;
 };
@@ -44,7 +44,7 @@ struct virt {
 	virConnectPtr conn;
 	struct virt_root root;	   /* of the embedded driver; else only a folder for sockets */
 	bool embedded, privileged; /* privileged: a daemon that runs as root */
-	int callback;
+	int callback, monitor;	   /* numbers of what was registered; -1 */
 	char *describe;
 	pthread_mutex_t lock; /* of machines */
 	struct virt_machine *machines;
@@ -107,27 +107,49 @@ static void set_state(struct virt_machine *m, enum virt_state state)
 	eventfd_write(m->event_fd, 1);
 }
 
+static struct virt_machine *find_machine(struct virt *v, virDomainPtr dom)
+{
+	const char *name = virDomainGetName(dom);
+	struct virt_machine *m = v->machines;
+
+	while (m && (!name || !str_eq(m->name, name)))
+		m = m->next;
+	return m;
+}
+
+/* Of a reset libvirt says what it says of a power-off: QEMU's own words come by another way. */
+static void on_shutdown(virConnectPtr conn, virDomainPtr dom, const char *event, long long seconds,
+			unsigned int micros, const char *details, void *data)
+{
+	struct virt *v = data;
+	struct virt_machine *m;
+
+	(void)conn, (void)event, (void)seconds, (void)micros;
+	pthread_mutex_lock(&v->lock);
+	m = find_machine(v, dom);
+	if (m && details && strstr(details, "\"guest-reset\""))
+		atomic_store(&m->reset, true);
+	pthread_mutex_unlock(&v->lock);
+}
+
 static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int detail, void *data)
 {
 	struct virt *v = data;
-	const char *name = virDomainGetName(dom);
+	struct virt_machine *m;
 
 	(void)conn;
 	pthread_mutex_lock(&v->lock);
-	for (struct virt_machine *m = v->machines; m; m = m->next) {
-		if (!name || !str_eq(m->name, name))
-			continue;
-		if (event == VIR_DOMAIN_EVENT_STOPPED) {
-			atomic_store(&m->died, detail != VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN);
-			set_state(m, VIRT_OFF);
-		} else if (event == VIR_DOMAIN_EVENT_CRASHED) {
-			set_state(m, VIRT_CRASHED);
-		} else if (event == VIR_DOMAIN_EVENT_SUSPENDED &&
-			   atomic_load(&m->state) != VIRT_CRASHED) {
-			set_state(m, VIRT_PAUSED);
-		} else if (event == VIR_DOMAIN_EVENT_RESUMED) {
-			set_state(m, VIRT_RUNNING);
-		}
+	m = find_machine(v, dom);
+	if (m && event == VIR_DOMAIN_EVENT_STOPPED) {
+		atomic_store(&m->died, detail != VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN);
+		set_state(m, VIRT_OFF);
+	} else if (m && event == VIR_DOMAIN_EVENT_CRASHED) {
+		set_state(m, VIRT_CRASHED);
+	} else if (m && event == VIR_DOMAIN_EVENT_SUSPENDED &&
+		   atomic_load(&m->state) != VIRT_CRASHED) {
+		set_state(m, VIRT_PAUSED);
+	} else if (m && event == VIR_DOMAIN_EVENT_RESUMED) {
+		set_state(m, VIRT_RUNNING);
 	}
 	pthread_mutex_unlock(&v->lock);
 	return 0;
@@ -211,6 +233,8 @@ static int open_connection(struct virt *v, const char *uri, struct err *err)
 						 VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), v, NULL);
 	if (v->callback < 0)
 		return virt_error(err, "watch machines");
+	v->monitor = virConnectDomainQemuMonitorEventRegister(v->conn, NULL, "SHUTDOWN",
+							      on_shutdown, v, NULL, 0);
 	v->describe = describe(v, v->embedded ? "qemu:///embed" : uri);
 	return 0;
 }
@@ -220,7 +244,7 @@ int virt_open(const char *uri, struct virt **ret, struct err *err)
 	struct virt *v = xcalloc(1, sizeof(*v));
 	int r;
 
-	v->root.lock = v->callback = -1;
+	v->root.lock = v->callback = v->monitor = -1;
 	v->embedded = !uri;
 	v->privileged = uri && strstr(uri, ":///system");
 	pthread_mutex_init(&v->lock, NULL);
@@ -275,6 +299,8 @@ void virt_close(struct virt *v)
 		virt_machine_destroy(v->machines);
 	if (v->callback >= 0)
 		virConnectDomainEventDeregisterAny(v->conn, v->callback);
+	if (v->monitor >= 0)
+		virConnectDomainQemuMonitorEventDeregister(v->conn, v->monitor);
 	if (v->conn)
 		virConnectClose(v->conn);
 	virt_root_close(&v->root);
@@ -413,6 +439,11 @@ int virt_machine_dump(struct virt_machine *m, const char *path, enum dump_form f
 	return 0;
 }
 
+int virt_machine_nmi(struct virt_machine *m, struct err *err)
+{
+	return virDomainInjectNMI(m->dom, 0) < 0 ? virt_error(err, "send an NMI") : 0;
+}
+
 enum virt_state virt_machine_state(struct virt_machine *m)
 {
 	return atomic_load(&m->state);
@@ -421,6 +452,11 @@ enum virt_state virt_machine_state(struct virt_machine *m)
 bool virt_machine_died(struct virt_machine *m)
 {
 	return atomic_load(&m->died);
+}
+
+bool virt_machine_was_reset(struct virt_machine *m)
+{
+	return atomic_load(&m->reset);
 }
 
 /* libvirt logs the command line too, one argument a line; QEMU's own lines say "NAME: text". */

@@ -47,12 +47,19 @@ int virt_machine_monitor(struct virt_machine *m, const char *command, struct buf
 			 struct err *err);
 
 /*
- * Write the guest's memory and the registers of its CPUs to path, which is made anew with mode 0600
- * (virDomainCoreDumpWithFormat(), memory only); the machine stands still meanwhile and goes on
- * afterwards if it ran. A file that was cut short by an error stays for the caller to remove.
+ * Write the guest's memory and the registers of its CPUs to path (virDomainCoreDumpWithFormat(),
+ * memory only), which is there and keeps its owner and mode; the machine stands still meanwhile and
+ * goes on afterwards if it ran. A file that was cut short by an error stays for the caller to
+ * remove.
  */
 int virt_machine_dump(struct virt_machine *m, const char *path, enum dump_form form,
 		      struct err *err);
+
+/*
+ * A non-maskable interrupt, which the kernel takes even where it has turned the others off. Returns
+ * a negative errno where the machine has none (arm64).
+ */
+int virt_machine_nmi(struct virt_machine *m, struct err *err);
 
 /* Under a daemon a machine whose console is a socket starts paused: connect, then let it go. */
 int virt_machine_resume(struct virt_machine *m, struct err *err);
@@ -62,6 +69,8 @@ enum virt_state { VIRT_RUNNING, VIRT_PAUSED, VIRT_CRASHED, VIRT_OFF };
 enum virt_state virt_machine_state(struct virt_machine *m);
 /* Off, and not because the guest powered off or rebooted: QEMU died or was killed. */
 bool virt_machine_died(struct virt_machine *m);
+/* Off because the guest was reset: it rebooted, or its processor gave up (a triple fault). */
+bool virt_machine_was_reset(struct virt_machine *m);
 /*
  * The last line QEMU itself wrote to its log, printable and allocated; NULL: none, or its log is
  * not ours to read (another URI).

@@ -266,7 +266,7 @@ static void judge_end(struct session *s)
 		    str_printf("not done within its timeout, %g s", s->job->timeout_ms / 1e3));
 	else if (s->channel.state == CHANNEL_OVER)
 		end(s, END_EXITED, NULL);
-	else if (s->console.panic)
+	else if (s->console.watch.panic)
 		end(s, END_PANIC, console_file_panic_line(&s->console));
 	else if (s->greeted < 0)
 		end(s, END_NO_BOOT,

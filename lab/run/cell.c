@@ -106,6 +106,45 @@ static void command_line(const struct scenario *s, struct strv *argv)
 		strv_add(argv, s->argv.items[i]);
 }
 
+static void judge(const struct expect *e, const char *dir, const struct outcome *o,
+		  struct result *result)
+{
+	auto_cleanup(cell_texts) t = {0};
+	auto_cleanup(judgement) j = {0};
+	struct err err = {0};
+
+	if (run_folder_read_cell(dir, e, &t, &err) < 0) {
+		result->verdict = VERDICT_LOST;
+		strv_add(&result->reasons, err.msg);
+		return;
+	}
+	verdict_judge(e, o, (struct evidence_text){t.out.data, t.out.len},
+		      (struct evidence_text){t.err.data, t.err.len},
+		      (struct evidence_text){t.console.data, t.console.len}, t.files, t.n_files,
+		      &j);
+	result->verdict = j.verdict;
+	result->reasons = j.reasons;
+	j.reasons = (struct strv){0};
+	result->crash_title = take_ptr(j.crash_title);
+}
+
+/* What --dump-on calls a job that has ended, while its machine is still there. */
+static enum dump_on fate(void *data, const struct outcome *o)
+{
+	const struct worker *w = data;
+	const struct cell *c = w->cell;
+	const struct expect *e = plan_expectation(c->scenario, c->kernel);
+	auto_free char *dir = path_join(w->run->dir, c->dir);
+	auto_cleanup(result) r = {0};
+
+	judge(e, dir, o, &r);
+	if (r.verdict == VERDICT_CRASH || (e && e->crash.n && r.crash_title))
+		return DUMP_ON_CRASH;
+	if (r.verdict == VERDICT_HANG || o->ending == END_TIMEOUT)
+		return DUMP_ON_HANG;
+	return r.verdict == VERDICT_PASS ? DUMP_ON_PASS : DUMP_ON_FAIL;
+}
+
 static int boot_and_run(struct worker *w, const char *dir, const struct image *image,
 			const struct strv *modules, struct outcome *outcome, struct err *err)
 {
@@ -136,7 +175,11 @@ static int boot_and_run(struct worker *w, const char *dir, const struct image *i
 		.data = w,
 		.debug = w->run->options->debug,
 		.nokaslr = w->run->options->nokaslr,
-		.dump = w->run->options->dump,
+		.dump = {.form = w->run->options->dump,
+			 .on = w->run->options->dump_on,
+			 .budget = &w->run->dumps},
+		.judge = fate,
+		.oops_continue = s->oops_continue,
 		.cancel = run_cancel_flag(),
 	};
 
@@ -152,27 +195,6 @@ static int boot_and_run(struct worker *w, const char *dir, const struct image *i
 	if (w->run->options->record)
 		return record_run(&job, virt_run_dir(w->run->virt), dir, outcome, err);
 	return machine_run(w->run->virt, &job, dir, outcome, err);
-}
-
-static void judge(const struct expect *e, const char *dir, struct outcome *o, struct result *result)
-{
-	auto_cleanup(cell_texts) t = {0};
-	auto_cleanup(judgement) j = {0};
-	struct err err = {0};
-
-	if (run_folder_read_cell(dir, e, &t, &err) < 0) {
-		result->verdict = VERDICT_LOST;
-		strv_add(&result->reasons, err.msg);
-		return;
-	}
-	verdict_judge(e, o, (struct evidence_text){t.out.data, t.out.len},
-		      (struct evidence_text){t.err.data, t.err.len},
-		      (struct evidence_text){t.console.data, t.console.len}, t.files, t.n_files,
-		      &j);
-	result->verdict = j.verdict;
-	result->reasons = j.reasons;
-	j.reasons = (struct strv){0};
-	result->crash_title = take_ptr(j.crash_title);
 }
 
 /* The guest tells of artefacts that are not there; that files of the expectation are, is judged. */
@@ -197,6 +219,8 @@ static void keep_outcome(struct result *r, const struct expect *e, struct outcom
 	r->err = o->err;
 	r->trace = o->trace;
 	r->console = o->console;
+	r->dump = o->dump;
+	o->dump = (struct dump_done){0};
 	r->boot_ms = o->boot_ms;
 	r->run_ms = o->run_ms;
 	r->total_ms = o->total_ms;

@@ -24,8 +24,9 @@ struct run {
 
 	pthread_mutex_t lock;  /* events, next, failed, failure */
 	pthread_mutex_t build; /* one image or accelerator probe at a time */
-	size_t next;	       /* cell to take */
-	int failed;	       /* the host failed: nothing more is started; negative errno */
+	struct dump_budget dumps;
+	size_t next; /* cell to take */
+	int failed;  /* the host failed: nothing more is started; negative errno */
 	struct err failure;
 	struct accel accel[ARCH_COUNT];
 	int accel_result[ARCH_COUNT]; /* 1: not asked yet */

@@ -323,6 +323,28 @@ static void remarks(struct buf *out, const struct run_record *r)
 		buf_adds(out, "\n");
 }
 
+/* Dumps that somebody wanted and that are not there: one line. */
+static void dumps_left_out(struct buf *out, const struct run_record *r)
+{
+	const char *first = NULL;
+	bool same = true;
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < r->n; i++) {
+		const char *why = r->results[i].dump.skipped;
+
+		if (!why)
+			continue;
+		if (!first)
+			first = why;
+		same &= str_eq(why, first);
+		n++;
+	}
+	if (n)
+		buf_addf(out, "%u dump%s left out: %s%s\n\n", n, n > 1 ? "s" : "", first,
+			 same ? "" : "; other reasons are in result.json");
+}
+
 static const char *why_missing(const struct run_record *r)
 {
 	const char *state = json_string_value(json_object_get(r->json, "state"));
@@ -348,6 +370,7 @@ void report_text(struct buf *out, const struct run_record *r, const struct repor
 		if (unsuccessful(&r->results[i]))
 			failure(out, r, &r->results[i], style->colour);
 	remarks(out, r);
+	dumps_left_out(out, r);
 	report_totals(out, &t);
 	if (r->missing)
 		buf_addf(out, " (%s)", why_missing(r));

@@ -30,6 +30,7 @@ void result_deinit(struct result *r)
 	free(r->image);
 	free(r->crash_title);
 	free(r->ending);
+	dump_done_deinit(&r->dump);
 	strv_deinit(&r->reasons);
 	strv_deinit(&r->notes);
 	*r = (struct result){0};
@@ -47,6 +48,16 @@ static json_t *strings_json(const struct strv *v)
 static json_t *stream_json(const struct stream *s)
 {
 	return json_pack("{s:I, s:I}", "bytes", (json_int_t)s->seen, "kept", (json_int_t)s->kept);
+}
+
+/* NULL: nobody wanted one. */
+static json_t *dump_json(const struct dump_done *d)
+{
+	if (d->there)
+		return json_pack("{s:s, s:s, s:I, s:I}", "file", "vmcore", "form",
+				 dump_form_name(d->form), "bytes", (json_int_t)d->bytes, "ms",
+				 (json_int_t)d->ms);
+	return d->skipped ? json_pack("{s:s}", "skipped", d->skipped) : json_null();
 }
 
 json_t *result_json(const struct result *r)
@@ -67,6 +78,7 @@ json_t *result_json(const struct result *r)
 			    json_pack("{s:o, s:o, s:o, s:o}", "stdout", stream_json(&r->out),
 				      "stderr", stream_json(&r->err), "strace",
 				      stream_json(&r->trace), "console", stream_json(&r->console)));
+	json_object_set_new(j, "dump", dump_json(&r->dump));
 	json_object_set_new(j, "times",
 			    json_pack("{s:I, s:I, s:I}", "boot_ms", (json_int_t)r->boot_ms,
 				      "run_ms", (json_int_t)r->run_ms, "total_ms",
@@ -107,6 +119,21 @@ static void stream_from_json(const json_t *streams, const char *name, struct str
 	ret->kept = json_integer_value(json_object_get(s, "kept"));
 }
 
+/* Results of earlier labs have none. */
+static void dump_from_json(const json_t *dump, struct dump_done *ret)
+{
+	const char *form = json_string_value(json_object_get(dump, "form"));
+	int known = form ? dump_form_parse(form) : -EINVAL;
+
+	ret->skipped = printable_copy(json_string_value(json_object_get(dump, "skipped")));
+	if (known < 0)
+		return;
+	ret->there = true;
+	ret->form = known;
+	ret->bytes = json_integer_value(json_object_get(dump, "bytes"));
+	ret->ms = json_integer_value(json_object_get(dump, "ms"));
+}
+
 static void rest_from_json(const json_t *j, struct result *r)
 {
 	const json_t *streams = json_object_get(j, "streams"), *times = json_object_get(j, "times");
@@ -118,6 +145,7 @@ static void rest_from_json(const json_t *j, struct result *r)
 	stream_from_json(streams, "stderr", &r->err);
 	stream_from_json(streams, "strace", &r->trace);
 	stream_from_json(streams, "console", &r->console);
+	dump_from_json(json_object_get(j, "dump"), &r->dump);
 	r->boot_ms = json_integer_value(json_object_get(times, "boot_ms"));
 	r->run_ms = json_integer_value(json_object_get(times, "run_ms"));
 	r->total_ms = json_integer_value(json_object_get(times, "total_ms"));

@@ -31,6 +31,7 @@ struct result {
 	char *ending; /* "exited", "panic", …; "skipped" */
 	int exit_code, signal;
 	struct stream out, err, trace, console;
+	struct dump_done dump;
 	int64_t boot_ms, run_ms, total_ms; /* -1: never got there */
 };
 void result_deinit(struct result *r);

@@ -81,6 +81,7 @@ int run_begin(const struct run_options *options, const struct run_events *events
 	run->events = events;
 	pthread_mutex_init(&run->lock, NULL);
 	pthread_mutex_init(&run->build, NULL);
+	dump_budget_init(&run->dumps, options->max_dump_bytes);
 	for (int a = 0; a < ARCH_COUNT; a++)
 		run->accel_result[a] = 1;
 	r = pthread_create(&run->opener, NULL, open_virt, run);
@@ -120,6 +121,7 @@ void run_end(struct run *run)
 		accel_deinit(&run->accel[a]);
 	pthread_mutex_destroy(&run->lock);
 	pthread_mutex_destroy(&run->build);
+	dump_budget_deinit(&run->dumps);
 	free(run);
 }
 

@@ -5,5 +5,6 @@ void outcome_deinit(struct outcome *o)
 	free(o->detail);
 	free(o->release);
 	strv_deinit(&o->notes);
+	dump_done_deinit(&o->dump);
 	*o = (struct outcome){0};
 }

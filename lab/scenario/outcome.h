@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "jail/base/str.h"
+#include "lab/machine/dump.h"
 
 enum ending {
 	END_EXITED,  /* the payload ended: exit_code or signal */
@@ -32,7 +33,10 @@ struct outcome {
 	struct stream out, err, trace, console;
 	char *detail;	   /* one printable line for anything but END_EXITED; NULL: none */
 	struct strv notes; /* printable lines: what was bounded or refused */
-	char *release;	   /* what the guest said of itself; untrusted, made printable */
+	bool lives;	   /* the guest ran on after a report of its own end on the console: that
+			      was a program's text */
+	struct dump_done dump;
+	char *release; /* what the guest said of itself; untrusted, made printable */
 	int64_t boot_ms, run_ms,
 		total_ms; /* start to HELLO; JOB to EXIT; all. -1: never got there */
 };

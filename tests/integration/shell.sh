@@ -22,7 +22,7 @@ ok "shell: several kernels" says 2 "one kernel" "$lab" shell --kernel 6.1,6.12
 ok "shell: several architectures" says 2 "one architecture" "$lab" shell --arch all
 ok "shell: a kernel that is none" says 2 "6.1" "$lab" shell --kernel 6.99
 ok "shell: a libvirt elsewhere" says 2 "--connect" "$lab" shell --connect qemu+ssh://host/system
-ok "vm: no verb" says 2 "list or stop" "$lab" vm
+ok "vm: no verb" says 2 "list, stop or dump" "$lab" vm
 ok "vm: a verb that is none" says 2 "unknown verb 'kill'" "$lab" vm kill
 ok "vm stop: no name" says 2 "name some" "$lab" vm stop
 ok "vm stop: --all and names" says 2 "exclude each other" "$lab" vm stop --all x

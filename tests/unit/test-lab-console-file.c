@@ -101,21 +101,21 @@ static void test_small(void **state)
 	assert_null(strchr(line, '\033'));
 	assert_int_equal(console_file_finish(&f->console, &count, NULL), 0);
 	assert_int_equal(count.seen, count.kept);
-	assert_false(f->console.panic);
+	assert_false(f->console.watch.panic);
 }
 
 static void test_panic(void **state)
 {
 	struct fixture *f = *state;
 
-	print(f, "[    1.0] Kernel panic - not sync");
-	assert_false(f->console.panic);
+	print(f, "[    1.000000] Kernel panic - not sync");
+	assert_false(f->console.watch.panic);
 	print(f, "ing: sysrq triggered crash\n");
-	assert_true(f->console.panic);
-	assert_false(f->console.panic_over);
-	print(f, "[    1.1] ---[ end Kernel pan");
+	assert_true(f->console.watch.panic);
+	assert_false(f->console.watch.panic_over);
+	print(f, "[    1.100000] ---[ end Kernel pan");
 	print(f, "ic - not syncing: sysrq triggered crash ]---\n");
-	assert_true(f->console.panic_over);
+	assert_true(f->console.watch.panic_over);
 }
 
 static void test_flood(void **state)

@@ -301,6 +301,12 @@ static bool reap(struct job *job)
 	return pid < 0 && errno == ECHILD;
 }
 
+bool job_is_late(const struct job *job)
+{
+	return job->state == JOB_RUNNING && job->pid > 0 && job->timeout_ms && !job->hold &&
+	       io_now_ms() >= job->started_ms + job->timeout_ms;
+}
+
 bool job_advance(struct job *job, struct channel *c)
 {
 	bool nobody_left = reap(job);
@@ -314,8 +320,7 @@ bool job_advance(struct job *job, struct channel *c)
 			channel_send(c, PROTO_TICK, NULL, 0);
 		job->tick_ms = now + PROTO_TICK_MS;
 	}
-	if (job->state == JOB_RUNNING && job->pid > 0 && job->timeout_ms && !job->hold &&
-	    now >= job->started_ms + job->timeout_ms) {
+	if (job_is_late(job)) {
 		job->timed_out = true;
 		job->status = SIGKILL;
 		begin_ending(job);

@@ -55,6 +55,8 @@ void job_poll(const struct job *job, const struct channel *c, struct pollfd *fds
 int job_wait_ms(const struct job *job);
 /* Read stream i, once. */
 void job_read(struct job *job, struct channel *c, int i);
+/* Whether its time has just passed: job_advance() is about to end it. */
+bool job_is_late(const struct job *job);
 /* Reap what died; mind the clock. Returns true when the job is over: then job_finish(). */
 bool job_advance(struct job *job, struct channel *c);
 /* Read what is left in the pipes, send the artefacts and EXIT; ready for another job. */

@@ -101,6 +101,29 @@ static int prepare_work(struct agent *a, struct err *err)
 	return files_reset(err);
 }
 
+static void forward_log(struct agent *a)
+{
+	auto_cleanup(buf) log = {0};
+
+	if (kmsg_read(a->kmsg, &log, CHANNEL_CHUNK))
+		channel_send(&a->channel, PROTO_KMSG, log.data, log.len);
+}
+
+/*
+ * What a payload that does not end waits for: by the kernel's own word, tasks that cannot be
+ * interrupted, then what each processor does, then all tasks. The log has no room for everything
+ * at once.
+ */
+static void ask_kernel(struct agent *a)
+{
+	for (const char *key = "wlt"; *key; key++) {
+		setup_sysrq(*key);
+		forward_log(a);
+		if (channel_drain(&a->channel, CHANNEL_OUT_HIGH, GOODBYE_MS) < 0)
+			return;
+	}
+}
+
 static int obey(struct agent *a, enum proto_type type, const uint8_t *body, size_t len,
 		struct err *err)
 {
@@ -127,6 +150,10 @@ static int obey(struct agent *a, enum proto_type type, const uint8_t *body, size
 		return 0;
 	case PROTO_WINSIZE:
 		return input_resize(&a->job.input, body, len, err);
+	case PROTO_ASK:
+		forward_log(a);
+		channel_send(&a->channel, PROTO_HERE, NULL, 0);
+		return 0;
 	case PROTO_POWEROFF:
 		power_off();
 	default:
@@ -163,14 +190,6 @@ static void obey_frames(struct agent *a)
 		complain(a, &err);
 }
 
-static void forward_log(struct agent *a)
-{
-	auto_cleanup(buf) log = {0};
-
-	if (kmsg_read(a->kmsg, &log, CHANNEL_CHUNK))
-		channel_send(&a->channel, PROTO_KMSG, log.data, log.len);
-}
-
 enum { FD_CHANNEL, FD_SIGCHLD, FD_KMSG, FD_INPUT, FD_STREAMS, FD_COUNT = FD_STREAMS + JOB_STREAMS };
 
 static void serve(struct agent *a)
@@ -203,6 +222,8 @@ static void serve(struct agent *a)
 			job_read(&a->job, c, i);
 	if (fds[FD_KMSG].revents)
 		forward_log(a);
+	if (job_is_late(&a->job))
+		ask_kernel(a);
 	if (job_advance(&a->job, c)) {
 		job_finish(&a->job, c, a->kmsg);
 		a->used = true;

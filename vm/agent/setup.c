@@ -31,6 +31,14 @@ void klog(const char *fmt, ...)
 		io_write_all(fd, line.data, line.len);
 }
 
+void setup_sysrq(char key)
+{
+	auto_close int fd = open("/proc/sysrq-trigger", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		io_write_all(fd, &key, 1);
+}
+
 void power_off(void)
 {
 	sync();

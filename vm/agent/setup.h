@@ -29,6 +29,9 @@ void setup_modules(bool rest);
 void setup_seed(const char *hex);
 void setup_clock(int64_t realtime_ms);
 
+/* As Alt-SysRq with that key would: what the kernel says goes to its log. */
+void setup_sysrq(char key);
+
 /* A line in the kernel's log, and so on the console. */
 void klog(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
