@@ -17,7 +17,8 @@
 int vmcore_write_elf(struct vmcore *v, const char *path, struct err *err);
 /*
  * The same for an ELF core of QEMU's own, in place and without copying memory: a new table of
- * program headers at its end. Memory that is mapped already is left; running twice changes nothing.
+ * program headers at its end. A file that maps the kernel's image is left: running twice changes
+ * nothing. -ENODATA: it has no vmcoreinfo.
  */
 int vmcore_map_elf(const char *path, struct err *err);
 

@@ -60,7 +60,8 @@ struct vmcore {
 	uint64_t size;
 	enum arch arch;
 	struct vmcoreinfo info;
-	char *notes; /* as they are in the file */
+	bool info_in_memory; /* no note has it */
+	char *notes;	     /* as they are in the file */
 	size_t notes_len;
 	struct vmcore_cpu *cpus;
 	size_t n_cpus;
@@ -125,15 +126,35 @@ int vm_paging_init(struct vmcore *v, struct err *err);
 /* As vmcore_translate(), without memory of what was asked before. */
 int vm_paging_translate(struct vmcore *v, uint64_t address, uint64_t *ret);
 
-/*
- * Call fn for each run of kernel memory that is mapped, by virtual address: virtual and physical
- * addresses go on together in one. Tables that are reached twice are walked once (KASAN maps
- * terabytes to one page). fn: 0 to go on. -EBADMSG: too many tables.
- */
+/* A piece of virtual memory and where it is. */
 struct vm_run {
 	uint64_t virtual, physical, len;
 };
-typedef int (*vm_run_fn)(void *data, const struct vm_run *run);
-int vm_paging_walk(struct vmcore *v, vm_run_fn fn, void *data);
+struct vm_runs {
+	struct vm_run *items;
+	size_t n, cap;
+};
+void vm_runs_add(struct vm_runs *r, struct vm_run run);
+static inline void vm_runs_deinit(struct vm_runs *r)
+{
+	free(r->items);
+}
+DEFINE_CLEANUP(vm_runs, vm_runs_deinit)
+/*
+ * What the kernel's page tables map of the memory in the dump, by virtual address, pieces that go
+ * on in both kinds of address joined. A table that is reached twice is walked once, a page that is
+ * mapped many times in turn is one (KASAN maps terabytes to one page). What cannot be read is left
+ * out. Nothing without vmcoreinfo.
+ */
+void vm_paging_list(struct vmcore *v, struct vm_runs *ret);
+
+/* ---- vmcore-map.c ---- */
+
+/*
+ * The pieces that debuggers are told of: first each range of memory at its place in the direct map,
+ * then the kernel's image, modules, stacks and what else is mapped, at most VM_MAP_MAX.
+ */
+enum { VM_MAP_MAX = 32 << 10 };
+void vm_map_list(struct vmcore *v, struct vm_runs *ret);
 
 #endif

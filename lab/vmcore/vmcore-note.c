@@ -157,6 +157,7 @@ static bool is_info(struct vmcore *v, uint64_t address)
 		return false;
 	vmcoreinfo_deinit(&v->info);
 	vmcoreinfo_init(&v->info, text, VM_PAGE);
+	v->info_in_memory = true;
 	return true;
 }
 

@@ -5,6 +5,7 @@
 enum {
 	ENTRIES = 512,
 	TABLES_MAX = 1 << 20,
+	RUNS_MAX = 1 << 20,
 	ENTRY_PRESENT = 1,
 	AMD64_LARGE = 1 << 7, /* a page, not a table */
 	ARM64_TABLE = 2,      /* a table, or at the last level a page */
@@ -137,4 +138,105 @@ int vm_paging_translate(struct vmcore *v, uint64_t address, uint64_t *ret)
 			return 0;
 		}
 	}
+}
+
+struct walk {
+	struct vmcore *v;
+	struct vm_runs *runs;
+	uint64_t *seen; /* addresses of tables + 1, by their hash */
+	size_t n_seen;
+};
+enum { SEEN_SIZE = TABLES_MAX * 2 };
+
+static bool is_new(struct walk *w, uint64_t table)
+{
+	size_t at = (table / VM_PAGE * 0x9e3779b97f4a7c15ULL >> 32) % SEEN_SIZE;
+
+	for (; w->seen[at]; at = (at + 1) % SEEN_SIZE)
+		if (w->seen[at] == table + 1)
+			return false;
+	if (w->n_seen == TABLES_MAX)
+		return false;
+	w->seen[at] = table + 1;
+	w->n_seen++;
+	return true;
+}
+
+void vm_runs_add(struct vm_runs *r, struct vm_run run)
+{
+	struct vm_run *last = r->n ? &r->items[r->n - 1] : NULL;
+
+	if (last && last->virtual + last->len == run.virtual &&
+	    last->physical + last->len == run.physical) {
+		last->len += run.len;
+		return;
+	}
+	if (r->n == r->cap) {
+		r->cap = r->cap ? r->cap * 2 : 256;
+		r->items = xreallocarray(r->items, r->cap, sizeof(*r->items));
+	}
+	r->items[r->n++] = run;
+}
+
+/* The parts of it that are in the dump. */
+static void add_run(struct walk *w, const struct vm_run *run)
+{
+	const struct vm_run *last = w->runs->n ? &w->runs->items[w->runs->n - 1] : NULL;
+	size_t low = 0, high, n;
+	const struct vmcore_range *r = vmcore_ranges(w->v, &n);
+
+	if (last && last->len == VM_PAGE && run->len == VM_PAGE && last->physical == run->physical)
+		return;
+	for (high = n; low < high;) { /* the first that ends beyond its start */
+		size_t middle = (low + high) / 2;
+
+		if (r[middle].address + r[middle].len <= run->physical)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < n && r[low].address < run->physical + run->len; low++) {
+		uint64_t start = r[low].address > run->physical ? r[low].address : run->physical;
+		uint64_t end = r[low].address + r[low].len;
+
+		if (end > run->physical + run->len)
+			end = run->physical + run->len;
+		if (w->runs->n < RUNS_MAX)
+			vm_runs_add(w->runs, (struct vm_run){run->virtual + (start - run->physical),
+							     start, end - start});
+	}
+}
+
+static void walk_table(struct walk *w, uint64_t table, int shift, uint64_t base)
+{
+	uint64_t entries[ENTRIES], n = ENTRIES, first = 0;
+
+	if (shift == w->v->paging.top) {
+		n = 1ULL << (w->v->paging.bits - shift);
+		first = w->v->arch == ARCH_AMD64 ? n / 2 : 0;
+	}
+	if (!is_new(w, table) || vmcore_read_physical(w->v, table, entries, n * 8) < 0)
+		return;
+	for (uint64_t i = first; i < n; i++) {
+		struct vm_run run = {.virtual = base + (i << shift), .len = 1ULL << shift};
+
+		if (!is_present(w->v, entries[i], shift))
+			continue;
+		run.physical = entry_address(w->v, entries[i], shift);
+		if (is_leaf(w->v, entries[i], shift))
+			add_run(w, &run);
+		else
+			walk_table(w, run.physical, shift - LEVEL_BITS, run.virtual);
+	}
+}
+
+void vm_paging_list(struct vmcore *v, struct vm_runs *ret)
+{
+	struct walk w = {.v = v, .runs = ret};
+
+	if (!v->paging.known)
+		return;
+	w.seen = xcalloc(SEEN_SIZE, sizeof(*w.seen));
+	walk_table(&w, v->paging.root, v->paging.top, UINT64_MAX << v->paging.bits);
+	free(w.seen);
 }
