@@ -25,6 +25,8 @@ static int open_stream(struct evidence *e, enum evidence_stream which, struct er
 int evidence_open(struct evidence *e, const char *dir, uint64_t limit, struct outcome *outcome,
 		  struct err *err)
 {
+	static const char *const others[] = {"vmcore", "vmcore.part", "vmcore.txt",
+					     "registers.txt"};
 	struct stream *counts[EVIDENCE_STREAMS] = {&outcome->out, &outcome->err, &outcome->trace,
 						   &e->dmesg};
 	int r;
@@ -41,6 +43,9 @@ int evidence_open(struct evidence *e, const char *dir, uint64_t limit, struct ou
 	for (int i = 0; i < EVIDENCE_STREAMS; i++)
 		if (unlinkat(e->dirfd, names[i], 0) < 0 && errno != ENOENT)
 			return err_errno(err, "replace %s/%s", dir, names[i]);
+	for (size_t i = 0; i < array_len(others); i++)
+		if (unlinkat(e->dirfd, others[i], 0) < 0 && errno != ENOENT)
+			return err_errno(err, "replace %s/%s", dir, others[i]);
 	r = io_remove_tree(e->dirfd, "artefacts", err);
 	if (r == 0)
 		r = open_stream(e, EVIDENCE_STDOUT, err);

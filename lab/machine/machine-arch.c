@@ -15,6 +15,8 @@
  * - no_timer_check: 0.05 (amd64); whether the timer's interrupt arrives in time is not asked, since
  *   on a busy host it does not, and the kernel panics ("IO-APIC + timer doesn't work!")
  *
+ * - unknown_nmi_panic (amd64): by an NMI a guest that hangs is asked where it is
+ *
  * Left out, as they change what a scenario may look at and save little: mitigations=off (0.05),
  * lsm= and ima=off (0.07), tsc=reliable.
  */
@@ -38,7 +40,7 @@ static const struct machine_arch table[ARCH_COUNT] = {
 			.pci_root = "pci-root",
 			.panic = "isa",
 			.acpi = true,
-			.cmdline = "console=ttyS0 edd=off no_timer_check " COMMON,
+			.cmdline = "console=ttyS0 edd=off no_timer_check unknown_nmi_panic " COMMON,
 		},
 	[ARCH_ARM64] =
 		{

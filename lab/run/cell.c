@@ -7,6 +7,7 @@
 #include "lab/machine/machine.h"
 #include "lab/replay/record.h"
 #include "lab/run/plan.h"
+#include "lab/run/cell-dump.h"
 #include "lab/run/run-folder.h"
 #include "lab/scenario/scenario-load.h"
 
@@ -293,6 +294,7 @@ int cell_run(struct worker *w, const char *dir, struct result *result)
 		strv_add(&result->reasons, err.msg);
 		return r == -ENOSPC || r == -EDQUOT ? -ENOSPC : 0;
 	}
+	cell_describe_dump(c->kernel, dir, &o);
 	expect = plan_expectation(c->scenario, c->kernel);
 	keep_outcome(result, expect, &o);
 	judge(expect, dir, &o, result);

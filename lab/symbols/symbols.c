@@ -126,6 +126,22 @@ static const struct lock_kernel *find_locked(const struct kernel *k,
 	return locked;
 }
 
+char *symbols_at_hand(const struct kernel *kernel)
+{
+	auto_cleanup(kernels_lock) lock = {0};
+	auto_cleanup(kernel_debug) debug = {0};
+	const struct lock_kernel *locked;
+
+	if (kernel->vmlinux)
+		return xstrdup(kernel->vmlinux);
+	if (kernels_lock_load(&lock, NULL) < 0)
+		return NULL;
+	locked = find_locked(kernel, &lock);
+	if (!locked || kernel_debug_find(locked, &debug, NULL) < 0)
+		return NULL;
+	return take_ptr(debug.vmlinux);
+}
+
 static int from_package(const struct kernel *k, const struct kernel_want *want, struct symbols *s,
 			struct err *err)
 {

@@ -43,6 +43,11 @@ enum symbols_want {
 int symbols_prepare(const struct kernel *kernel, enum symbols_want how, const char *vmlinux,
 		    const struct kernel_want *want, struct symbols *ret, char **why,
 		    struct err *err);
+/*
+ * A vmlinux with symbols for kernel that is here already: its own, or its debug package's in the
+ * store. Allocated; NULL: there is none.
+ */
+char *symbols_at_hand(const struct kernel *kernel);
 /* Only the addresses by which a slide is found, from whatever is there; nothing is fetched. */
 int symbols_link_addresses(const struct kernel *kernel, struct link_addresses *ret,
 			   struct err *err);
