@@ -16,6 +16,8 @@ struct module_orc {
 struct unwind {
 	const struct kstate *k;
 	struct walk_env env;
+	struct krange
+		init; /* code of the boot, in which the first task began: also when it is gone */
 	/* the image's ORC; n 0: none */
 	const uint8_t *ips, *orcs; /* in k->image */
 	uint64_t ips_at;	   /* as linked */
@@ -32,9 +34,9 @@ static bool within(const struct krange *r, uint64_t address)
 	return address >= r->start && address < r->end;
 }
 
-static bool in_kernel(const struct kstate *k, uint64_t address)
+static bool in_kernel(const struct unwind *u, uint64_t address)
 {
-	return within(&k->text, address) || within(&k->init, address);
+	return within(&u->k->text, address) || within(&u->init, address);
 }
 
 static const struct kmodule *module_at(const struct kstate *k, uint64_t address)
@@ -50,7 +52,7 @@ static bool is_code(void *data, uint64_t address)
 {
 	const struct unwind *u = data;
 
-	return in_kernel(u->k, address) || module_at(u->k, address);
+	return in_kernel(u, address) || module_at(u->k, address);
 }
 
 static bool read_memory(void *data, uint64_t address, void *ret, size_t len)
@@ -143,7 +145,7 @@ static bool row_amd64(void *data, uint64_t address, struct frame_row *ret)
 	const struct kmodule *m;
 
 	*ret = (struct frame_row){.kind = FRAME_NONE};
-	if (in_kernel(u->k, address))
+	if (in_kernel(u, address))
 		return find_in_image(u, address - u->k->slide, ret);
 	m = module_at(u->k, address);
 	return m && find_in_module(u, m, address, ret);
@@ -227,6 +229,9 @@ int unwind_open(const struct kstate *k, struct unwind **ret, struct err *err)
 
 	(void)err;
 	u->k = k;
+	if (!kstate_symbol(k, "_sinittext", &u->init.start) ||
+	    !kstate_symbol(k, "_einittext", &u->init.end))
+		u->init = k->init;
 	u->env = (struct walk_env){
 		.data = u,
 		.arch = k->kernel->arch,
