@@ -133,7 +133,7 @@ void summary_task_confinement(const struct summary *s, const struct ktask *t)
 
 static void add_frame(const struct summary *s, size_t i, const struct kframe *f)
 {
-	bool is_return = i && !f->interrupted;
+	bool is_return = !f->exact;
 	uint64_t at = f->address - is_return;
 	auto_free char *line = NULL;
 	char name[KNAME_MAX];
