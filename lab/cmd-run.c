@@ -1,5 +1,10 @@
+#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <time.h>
 
+#include "jail/base/io.h"
+#include "jail/base/yaml.h"
 #include "lab/cmd-guest.h"
 #include "lab/debian/deb.h"
 #include "lab/run/report.h"
@@ -9,7 +14,7 @@
 struct run_args {
 	struct strv kernels, flavours, archs, dump_on;
 	struct run_options options;
-	const char *filter, *accel, *dump, *cache_from, *mirror;
+	const char *filter, *accel, *dump, *known, *cache_from, *mirror;
 	unsigned int repeat;
 	bool no_build, dry_run, json, quiet, keep_going;
 };
@@ -50,6 +55,9 @@ static const struct opt options[] = {
 	 "is one, too)"},
 	{0, "max-dump-bytes", "SIZE", OPT_BYTES, ARG(options.max_dump_bytes),
 	 "what all dumps of the run may fill (default: 2G)"},
+	{0, "known", "FILE", OPT_STRING, ARG(known),
+	 "crashes that are noted only, each with reason, link and last day\n(default: " KNOWN_FILE
+	 " in a PATH that is a folder)"},
 	{0, "offline", NULL, OPT_FLAG, ARG(options.offline),
 	 "fetch nothing: what is not cached is an error"},
 	{0, "no-build", NULL, OPT_FLAG, ARG(no_build),
@@ -234,6 +242,48 @@ static int resolve_kernels(struct run_args *a, struct progress *progress, struct
 	return r;
 }
 
+/* A file of known crashes; what has ended is told. */
+static int add_known(const char *path, struct known_list *ret, struct err *err)
+{
+	auto_cleanup(buf) text = {0};
+	size_t before = ret->n;
+	time_t now = time(NULL);
+	char today[16];
+	struct tm tm;
+	int r = io_read_file(AT_FDCWD, path, YAML_MAX_BYTES, &text, err);
+
+	if (r < 0)
+		return r;
+	strftime(today, sizeof(today), "%F", gmtime_r(&now, &tm));
+	r = known_parse(path, text.data ? text.data : "", text.len, today, ret, err);
+	for (size_t i = before; r == 0 && i < ret->n; i++) {
+		const struct known *k = &ret->items[i];
+		auto_cleanup(buf) title = {0};
+
+		str_printable(&title, k->title, strlen(k->title), 200, false);
+		if (k->over)
+			fprintf(stderr, "lab: %s:%u: '%s' was known until %s: it counts again\n",
+				path, k->line, title.data, k->until);
+	}
+	return r;
+}
+
+static int load_known(const struct run_args *a, char *const *paths, int n, struct known_list *ret,
+		      struct err *err)
+{
+	int r = 0;
+
+	if (a->known)
+		return add_known(a->known, ret, err);
+	for (int i = 0; i < n && r == 0; i++) {
+		auto_free char *path = path_join(paths[i], KNOWN_FILE);
+
+		if (io_exists(path))
+			r = add_known(path, ret, err);
+	}
+	return r;
+}
+
 static int print_plan(const struct plan *plan)
 {
 	json_t *j = plan_json(plan);
@@ -322,6 +372,7 @@ int cmd_run(int argc, char **argv)
 {
 	struct run_args a = {.repeat = 1, .options.max_dump_bytes = DUMP_BYTES};
 	auto_cleanup(scenario_set) scenarios = {0};
+	auto_cleanup(known_list) known = {0};
 	auto_free char *dir = NULL;
 	struct progress *progress;
 	struct run_events events;
@@ -332,8 +383,11 @@ int cmd_run(int argc, char **argv)
 	if (code < 0)
 		code = cmd_load_scenarios("run", argv + operands, argc - operands, a.filter,
 					  &scenarios);
+	if (code < 0 && load_known(&a, argv + operands, argc - operands, &known, &err) < 0)
+		code = cmd_fail(EXIT_USAGE, &err);
 	if (code >= 0)
 		goto out;
+	a.options.known = &known;
 	a.cache_from = cmd_cache_from(a.cache_from);
 	progress = progress_start(a.quiet || a.dry_run, &events);
 	guest_catch_signals(); /* what was fetched and built so far is gone on with the next time */

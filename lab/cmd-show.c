@@ -87,8 +87,10 @@ static int show_cell(const struct run_record *record, const char *name, bool jso
 	if (x->total_ms >= 0)
 		printf("; boot %.2f s, run %.2f s, in all %.2f s", x->boot_ms / 1e3,
 		       x->run_ms / 1e3, x->total_ms / 1e3);
-	if (x->crash_title)
-		printf("\n    crash: %s", x->crash_title);
+	if (x->crash.title)
+		printf("\n    crash: %s%s\n    %s, signature %s", x->crash.title,
+		       x->crash.corrupted ? " (its report is not whole)" : "", x->crash.type,
+		       x->crash.signature);
 	putchar('\n');
 	dir = path_join(record->dir, x->dir);
 	print_tail(dir, "stdout");

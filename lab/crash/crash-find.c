@@ -221,15 +221,6 @@ static struct crash *known(struct finder *f, const struct crash_line *line)
 	return NULL;
 }
 
-static void crash_deinit(struct crash *c)
-{
-	free(c->title);
-	free(c->signature);
-	free(c->guilty);
-	free(c->first_line);
-	strv_deinit(&c->alternatives);
-}
-
 static bool is_sequel(const struct finder *f, const struct reading *r)
 {
 	size_t n = f->ret->n;
@@ -317,6 +308,17 @@ void crashes_find(const char *text, size_t len, bool from_kernel, struct crashes
 	for (size_t i = 0; i < ret->n; i++)
 		ret->items[i].fatal = f.panic > ret->items[i].offset;
 	free(f.users);
+}
+
+void crash_deinit(struct crash *c)
+{
+	free(c->title);
+	free(c->type);
+	free(c->signature);
+	free(c->guilty);
+	free(c->first_line);
+	strv_deinit(&c->alternatives);
+	*c = (struct crash){0};
 }
 
 void crashes_deinit(struct crashes *c)

@@ -25,7 +25,8 @@ static const char *stamp(const char *p, const char *end, struct crash_line *line
 		return NULL;
 	for (q++; q < end && digit(*q) && fraction < 7; q++)
 		fraction++;
-	if (fraction != 6 || q >= end || *q != ']')
+	/* printk's have six; in the middle of a line next_prefix() insists on it */
+	if (!fraction || fraction > 6 || q >= end || *q != ']')
 		return NULL;
 	line->stamp = from;
 	line->stamp_len = q - from;
@@ -144,10 +145,11 @@ static const char *skip_prefix(const char *p, const char *end, struct crash_line
 /* Where, from p on, another line's prefix begins; end when nowhere. */
 static const char *next_prefix(const char *p, const char *end)
 {
-	struct crash_line other;
+	struct crash_line other = {0};
 
 	while ((p = memchr(p, '[', end - p))) {
-		if (end - p > 14 && (p[1] == ' ' || digit(p[1])) && stamp(p, end, &other))
+		if (end - p > 14 && (p[1] == ' ' || digit(p[1])) && stamp(p, end, &other) &&
+		    other.stamp_len > 7 && other.stamp[other.stamp_len - 7] == '.')
 			return p;
 		p++;
 	}

@@ -179,7 +179,7 @@ void crash_title_make(const struct crash_report *r, struct crash *ret)
 	auto_cleanup(buf) first = {0};
 
 	ret->title = printable(r->header->title, r);
-	ret->type = r->header->type;
+	ret->type = xstrdup(r->header->type);
 	ret->signature = make_signature(r);
 	ret->guilty = *r->guilty ? xstrdup(r->guilty) : NULL;
 	str_printable(&first, r->first_line, strlen(r->first_line), LINE_SHOWN, false);

@@ -18,7 +18,7 @@ enum { CRASH_MAX = 64 }; /* reports of one text; later ones are passed over */
 struct crash {
 	char *title;		  /* "KASAN: slab-use-after-free Read in f"; printable */
 	struct strv alternatives; /* other titles of the same bug: "bad-access in f" */
-	const char *type; /* of the tables: "panic", "oops", "kasan", "warning", "hung-task" … */
+	char *type;	  /* of the tables: "panic", "oops", "kasan", "warning", "hung-task" … */
 	char *signature;  /* the same for the same bug on another kernel, architecture, compiler */
 	char *guilty;	  /* function; NULL: none could be named */
 	char *first_line; /* of the report, without the log's prefix; printable */
@@ -29,6 +29,9 @@ struct crash {
 	bool warning;	  /* WARN_ON and its like: `warnings: note` lets it pass */
 	size_t offset, len; /* of the report within the text */
 };
+void crash_deinit(struct crash *c);
+DEFINE_CLEANUP(crash, crash_deinit)
+
 struct crashes {
 	struct crash *items; /* in the text's order */
 	size_t n;

@@ -107,11 +107,17 @@ static void command_line(const struct scenario *s, struct strv *argv)
 		strv_add(argv, s->argv.items[i]);
 }
 
-static void judge(const struct expect *e, const char *dir, const struct outcome *o,
-		  struct result *result)
+static void judge(const struct worker *w, const struct expect *e, const char *dir,
+		  const struct outcome *o, struct result *result)
 {
 	auto_cleanup(cell_texts) t = {0};
 	auto_cleanup(judgement) j = {0};
+	struct judge_rules rules = {
+		.warnings_note = w->cell->scenario->warnings_note,
+		.known = w->run->options->known,
+		.kernel = w->cell->kernel->kver,
+		.arch = w->cell->kernel->arch,
+	};
 	struct err err = {0};
 
 	if (run_folder_read_cell(dir, e, &t, &err) < 0) {
@@ -119,14 +125,17 @@ static void judge(const struct expect *e, const char *dir, const struct outcome 
 		strv_add(&result->reasons, err.msg);
 		return;
 	}
-	verdict_judge(e, o, (struct evidence_text){t.out.data, t.out.len},
+	verdict_judge(e, &rules, o, (struct evidence_text){t.out.data, t.out.len},
 		      (struct evidence_text){t.err.data, t.err.len},
 		      (struct evidence_text){t.console.data, t.console.len}, t.files, t.n_files,
 		      &j);
 	result->verdict = j.verdict;
 	result->reasons = j.reasons;
 	j.reasons = (struct strv){0};
-	result->crash_title = take_ptr(j.crash_title);
+	for (size_t i = 0; i < j.notes.n; i++)
+		strv_add(&result->notes, j.notes.items[i]);
+	result->crash = j.crash;
+	j.crash = (struct crash){0};
 }
 
 /* What --dump-on calls a job that has ended, while its machine is still there. */
@@ -138,8 +147,8 @@ static enum dump_on fate(void *data, const struct outcome *o)
 	auto_free char *dir = path_join(w->run->dir, c->dir);
 	auto_cleanup(result) r = {0};
 
-	judge(e, dir, o, &r);
-	if (r.verdict == VERDICT_CRASH || (e && e->crash.n && r.crash_title))
+	judge(w, e, dir, o, &r);
+	if (r.verdict == VERDICT_CRASH || (e && e->crash.n && r.crash.title))
 		return DUMP_ON_CRASH;
 	if (r.verdict == VERDICT_HANG || o->ending == END_TIMEOUT)
 		return DUMP_ON_HANG;
@@ -297,6 +306,6 @@ int cell_run(struct worker *w, const char *dir, struct result *result)
 	cell_describe_dump(c->kernel, dir, &o);
 	expect = plan_expectation(c->scenario, c->kernel);
 	keep_outcome(result, expect, &o);
-	judge(expect, dir, &o, result);
+	judge(w, expect, dir, &o, result);
 	return 0;
 }

@@ -28,7 +28,7 @@ void result_deinit(struct result *r)
 	free(r->dir);
 	free(r->accelerator);
 	free(r->image);
-	free(r->crash_title);
+	crash_deinit(&r->crash);
 	free(r->ending);
 	dump_done_deinit(&r->dump);
 	strv_deinit(&r->reasons);
@@ -60,14 +60,24 @@ static json_t *dump_json(const struct dump_done *d)
 	return d->skipped ? json_pack("{s:s}", "skipped", d->skipped) : json_null();
 }
 
+static json_t *crash_json(const struct crash *c)
+{
+	if (!c->title)
+		return json_null();
+	return json_pack("{s:s, s:o, s:s, s:s, s:s?, s:s, s:b}", "title", c->title, "alternatives",
+			 strings_json(&c->alternatives), "type", c->type, "signature", c->signature,
+			 "guilty", c->guilty, "first_line", c->first_line, "corrupted",
+			 c->corrupted);
+}
+
 json_t *result_json(const struct result *r)
 {
 	json_t *j = json_pack(
-		"{s:i, s:s, s:s, s:s, s:s, s:s?, s:s, s:i, s:s, s:s, s:s, s:s?, s:s, s:o, s:o}",
+		"{s:i, s:s, s:s, s:s, s:s, s:s?, s:s, s:i, s:s, s:s, s:s, s:o, s:s, s:o, s:o}",
 		"schema", RESULT_SCHEMA, "scenario", r->scenario, "path", r->path, "kernel",
 		r->kernel, "version", r->version, "release", r->release, "arch", arch_name(r->arch),
 		"repeat", (int)r->repeat, "dir", r->dir, "accelerator", r->accelerator, "verdict",
-		verdict_name(r->verdict), "crash_title", r->crash_title, "ending", r->ending,
+		verdict_name(r->verdict), "crash", crash_json(&r->crash), "ending", r->ending,
 		"reasons", strings_json(&r->reasons), "notes", strings_json(&r->notes));
 
 	json_object_set_new(j, "image", r->image ? json_string(r->image) : json_null());
@@ -134,6 +144,28 @@ static void dump_from_json(const json_t *dump, struct dump_done *ret)
 	ret->ms = json_integer_value(json_object_get(dump, "ms"));
 }
 
+static int crash_from_json(const json_t *j, struct crash *ret)
+{
+	const char *title, *type, *signature, *first_line;
+	json_t *alternatives;
+	int corrupted;
+
+	if (!j || json_is_null(j))
+		return 0;
+	if (json_unpack((json_t *)j, "{s:s, s:o, s:s, s:s, s:s, s:b}", "title", &title,
+			"alternatives", &alternatives, "type", &type, "signature", &signature,
+			"first_line", &first_line, "corrupted", &corrupted) < 0 ||
+	    strings_from_json(alternatives, &ret->alternatives) < 0)
+		return -EINVAL;
+	ret->title = printable_copy(title);
+	ret->type = printable_copy(type);
+	ret->signature = printable_copy(signature);
+	ret->guilty = printable_copy(json_string_value(json_object_get(j, "guilty")));
+	ret->first_line = printable_copy(first_line);
+	ret->corrupted = corrupted;
+	return 0;
+}
+
 static void rest_from_json(const json_t *j, struct result *r)
 {
 	const json_t *streams = json_object_get(j, "streams"), *times = json_object_get(j, "times");
@@ -183,7 +215,8 @@ int result_from_json(const char *name, const json_t *j, struct result *ret, stru
 	r.dir = xstrdup(dir);
 	r.accelerator = printable_copy(accelerator);
 	r.image = printable_copy(json_string_value(json_object_get(j, "image")));
-	r.crash_title = printable_copy(json_string_value(json_object_get(j, "crash_title")));
+	if (crash_from_json(json_object_get(j, "crash"), &r.crash) < 0)
+		return err_set(err, EINVAL, "%s: not a result: its crash makes no sense", name);
 	r.ending = printable_copy(ending);
 	r.verdict = v;
 	r.arch = a;

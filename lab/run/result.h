@@ -27,8 +27,8 @@ struct result {
 	char *image; /* SHA-256 of the guest image's inputs; NULL: none was booted */
 	enum verdict verdict;
 	struct strv reasons, notes;
-	char *crash_title;
-	char *ending; /* "exited", "panic", …; "skipped" */
+	struct crash crash; /* no title: none */
+	char *ending;	    /* "exited", "panic", …; "skipped" */
 	int exit_code, signal;
 	struct stream out, err, trace, console;
 	struct dump_done dump;

@@ -8,6 +8,7 @@
 #include "jail/base/io.h"
 #include "jail/base/yaml.h"
 #include "lab/cache.h"
+#include "lab/crash/known.h"
 
 enum { MAX_DEPTH = 16 };
 
@@ -33,7 +34,8 @@ static void add_mistake(struct loader *l, const char *text)
 
 static bool is_scenario(const char *name)
 {
-	return *name != '.' && str_ends(name, ".yml") && !str_ends(name, ".policy.yml");
+	return *name != '.' && str_ends(name, ".yml") && !str_ends(name, ".policy.yml") &&
+	       !str_eq(name, KNOWN_FILE);
 }
 
 /* The folder whose scenarios are being loaded: as it was asked for, and its real path. */

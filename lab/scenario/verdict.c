@@ -4,8 +4,6 @@
 #include <signal.h>
 #include <string.h>
 
-#include "lab/scenario/console.h"
-
 enum { QUOTE_MAX = 200, REGEX_LINE_MAX = 64 << 10 };
 
 static const char *const names[VERDICT_COUNT] = {
@@ -275,7 +273,7 @@ static enum how how_ended(const struct outcome *o, const struct crash *crash)
 		return crash && !crash->stall ? HOW_CRASH : HOW_HANG;
 	case END_GONE:
 	case END_BROKEN:
-		return crash && crash->fatal ? HOW_CRASH : HOW_LOST;
+		return crash && (crash->fatal || crash->oops) ? HOW_CRASH : HOW_LOST;
 	case END_NO_BOOT:
 		break;
 	}
@@ -307,14 +305,27 @@ static void add_expected_crash(struct buf *line, const struct expect *e)
 	}
 }
 
-static bool title_matches(const struct expect *e, const char *title)
+static bool has_title(const struct crash *crash, const struct match *m)
 {
-	struct evidence_text text = {title, title ? strlen(title) : 0}, line;
+	struct evidence_text line;
 
-	if (!e->crash.n || !title)
+	if (occurs(m, (struct evidence_text){crash->title, strlen(crash->title)}, &line))
+		return true;
+	for (size_t i = 0; i < crash->alternatives.n; i++) {
+		const char *title = crash->alternatives.items[i];
+
+		if (occurs(m, (struct evidence_text){title, strlen(title)}, &line))
+			return true;
+	}
+	return false;
+}
+
+static bool is_expected(const struct expect *e, const struct crash *crash)
+{
+	if (!e->crash.n || !crash->title)
 		return false;
 	for (size_t i = 0; i < e->crash.n; i++)
-		if (occurs(&e->crash.items[i], text, &line) == e->crash.items[i].negate)
+		if (has_title(crash, &e->crash.items[i]) == e->crash.items[i].negate)
 			return false;
 	return true;
 }
@@ -329,13 +340,13 @@ static void judge_other_end(struct judgement *j, const struct expect *e, const s
 		     : how == HOW_HANG ? VERDICT_HANG
 				       : VERDICT_LOST;
 	if (how == HOW_CRASH)
-		buf_adds(&line, j->crash_title);
+		buf_adds(&line, j->crash.title);
 	else
 		buf_adds(&line, o->detail ? o->detail : default_detail(o->ending));
 	take_reason(j, &line);
 	if (how == HOW_LOST || how == HOW_HANG) {
-		if (j->crash_title) {
-			buf_addf(&line, "console: %s", j->crash_title);
+		if (j->crash.title) {
+			buf_addf(&line, "console: %s", j->crash.title);
 			take_reason(j, &line);
 		}
 	}
@@ -361,31 +372,97 @@ static void add_missed_end(struct judgement *j, const struct expect *e, const st
 	take_reason(j, &line);
 }
 
-void verdict_judge(const struct expect *expect, const struct outcome *outcome,
-		   struct evidence_text out, struct evidence_text errtext,
-		   struct evidence_text console, const struct evidence_file *files, size_t n_files,
-		   struct judgement *ret)
+/* --- which report it is --- */
+
+/* Whether a report is passed over; says so in the notes. */
+static bool is_passed_over(struct judgement *j, const struct expect *e,
+			   const struct judge_rules *rules, const struct outcome *o,
+			   const struct crash *c)
+{
+	const struct known *known;
+
+	/* a panicked kernel ends no payload: user space has words for a panic, too */
+	if (str_eq(c->type, "panic") && (o->ending == END_EXITED || o->ending == END_TIMEOUT)) {
+		strv_addf(&j->notes, "the guest went on after what looks like a panic: %s",
+			  c->first_line);
+		return true;
+	}
+	if (!rules || is_expected(e, c))
+		return false;
+	known = rules->known ? known_find(rules->known, &rules->kernel, rules->arch, c) : NULL;
+	if (known)
+		strv_addf(&j->notes, "known until %s: %s: %s (%s)", known->until, c->title,
+			  known->reason, known->link);
+	else if (rules->warnings_note && c->warning && !c->oops)
+		strv_addf(&j->notes, "%s", c->title);
+	else
+		return false;
+	return true;
+}
+
+static void find_crash(struct judgement *j, const struct expect *e, const struct judge_rules *rules,
+		       const struct outcome *o, struct evidence_text console)
+{
+	auto_cleanup(crashes) all = {0}, left = {0};
+	const struct crash *crash;
+
+	crashes_find(console.data, console.len, true, &all);
+	left.items = xcalloc(all.n + 1, sizeof(*left.items));
+	for (size_t i = 0; i < all.n; i++) {
+		if (is_passed_over(j, e, rules, o, &all.items[i]))
+			continue;
+		left.items[left.n++] = all.items[i];
+		all.items[i] = (struct crash){0};
+	}
+	crash = crashes_main(&left);
+	if (crash) {
+		j->crash = *crash;
+		left.items[crash - left.items] = (struct crash){0};
+	}
+}
+
+/* The machine's state says more than the console. */
+static void name_without_report(struct crash *c, enum ending ending)
+{
+	static const struct {
+		enum ending ending;
+		const char *title, *type;
+	} ends[] = {
+		{END_PANIC, "kernel panic", "panic"},
+		{END_OOPS, "kernel oops", "oops"},
+		{END_REBOOT, "unexpected kernel reboot", "reboot"},
+	};
+
+	for (size_t i = 0; i < array_len(ends); i++)
+		if (ends[i].ending == ending)
+			*c = (struct crash){
+				.title = xstrdup(ends[i].title),
+				.type = xstrdup(ends[i].type),
+				.signature = str_printf("%s:unknown", ends[i].type),
+				.first_line = xstrdup(""),
+				.corrupted = ending != END_REBOOT,
+			};
+}
+
+void verdict_judge(const struct expect *expect, const struct judge_rules *rules,
+		   const struct outcome *outcome, struct evidence_text out,
+		   struct evidence_text errtext, struct evidence_text console,
+		   const struct evidence_file *files, size_t n_files, struct judgement *ret)
 {
 	static const struct expect plain = {.exit_code = 0};
 	const struct expect *e = expect ? expect : &plain;
 	struct judgement j = {.verdict = VERDICT_PASS};
-	struct crash crash = {0};
-	bool found = console_find_crash(console.data, console.len, &crash);
-	enum how how = how_ended(outcome, found ? &crash : NULL);
+	enum how how;
 
-	j.crash_title = found ? crash.title : NULL;
-	if (!found && outcome->ending == END_PANIC)
-		j.crash_title = xstrdup("kernel panic");
-	if (!found && outcome->ending == END_OOPS)
-		j.crash_title = xstrdup("kernel oops");
-	if (!found && outcome->ending == END_REBOOT)
-		j.crash_title = xstrdup("unexpected kernel reboot");
+	find_crash(&j, e, rules, outcome, console);
+	how = how_ended(outcome, j.crash.title ? &j.crash : NULL);
+	if (!j.crash.title)
+		name_without_report(&j.crash, outcome->ending);
 	if (how == HOW_EXIT && (e->hang || e->crash.n)) {
 		add_missed_end(&j, e, outcome);
 	} else if (how == HOW_EXIT) {
 		check_exit(&j, e, outcome, errtext);
-	} else if (how == HOW_LOST ||
-		   !(title_matches(e, j.crash_title) || (how == HOW_HANG && e->hang))) {
+	} else if (how == HOW_LOST || !(is_expected(e, &j.crash) || (how == HOW_HANG && e->hang))) {
 		judge_other_end(&j, e, outcome, how);
 		*ret = j;
 		return;
@@ -402,6 +479,7 @@ void verdict_judge(const struct expect *expect, const struct outcome *outcome,
 void judgement_deinit(struct judgement *j)
 {
 	strv_deinit(&j->reasons);
-	free(j->crash_title);
+	strv_deinit(&j->notes);
+	crash_deinit(&j->crash);
 	*j = (struct judgement){0};
 }

@@ -6,6 +6,7 @@
 #ifndef LAB_VERDICT_H
 #define LAB_VERDICT_H
 
+#include "lab/crash/known.h"
 #include "lab/scenario/outcome.h"
 #include "lab/scenario/scenario.h"
 
@@ -33,18 +34,28 @@ struct evidence_file {
 struct judgement {
 	enum verdict verdict;
 	struct strv reasons; /* printable lines, the first says it all: `exit 0, expected 32` */
-	char *crash_title;   /* from the console, whether expected or not; NULL: none */
+	struct strv notes;   /* printable lines: reports that are no crash, and why */
+	struct crash crash;  /* from the console, whether expected or not; no title: none */
+};
+
+/* Which reports of the kernel count. */
+struct judge_rules {
+	bool warnings_note;		/* warnings are noted and no crash */
+	const struct known_list *known; /* NULL: none */
+	struct kver kernel;
+	enum arch arch;
 };
 
 /*
- * expect may be NULL (no entry applied): then exit 0 without a crash is expected.
+ * expect may be NULL (no entry applied): then exit 0 without a crash is expected. rules NULL: every
+ * report counts.
  * console is the serial console's text together with the kernel log that came over the channel.
  * A truncated stream that lacks a wanted text is a fail whose reason says that it was cut.
  */
-void verdict_judge(const struct expect *expect, const struct outcome *outcome,
-		   struct evidence_text out, struct evidence_text errtext,
-		   struct evidence_text console, const struct evidence_file *files, size_t n_files,
-		   struct judgement *ret);
+void verdict_judge(const struct expect *expect, const struct judge_rules *rules,
+		   const struct outcome *outcome, struct evidence_text out,
+		   struct evidence_text errtext, struct evidence_text console,
+		   const struct evidence_file *files, size_t n_files, struct judgement *ret);
 void judgement_deinit(struct judgement *j);
 DEFINE_CLEANUP(judgement, judgement_deinit)
 

@@ -146,7 +146,12 @@ static void test_result_survives_json(void **state)
 	json_t *j;
 
 	(void)state;
-	a.crash_title = xstrdup("kernel panic: sysrq triggered crash");
+	a.crash = (struct crash){.title = xstrdup("kernel panic: sysrq triggered crash"),
+				 .type = xstrdup("panic"),
+				 .signature = xstrdup("panic:sysrq-triggered-crash"),
+				 .first_line = xstrdup("Kernel panic - not syncing: x"),
+				 .corrupted = true};
+	strv_add(&a.crash.alternatives, "another");
 	a.exit_code = -1;
 	a.signal = 9;
 	a.out = (struct stream){.seen = 100 << 20, .kept = 8 << 20};
@@ -155,7 +160,13 @@ static void test_result_survives_json(void **state)
 	if (result_from_json("t", j, &b, &err) < 0)
 		fail_msg("%s", err.msg);
 	json_decref(j);
-	assert_string_equal(b.crash_title, a.crash_title);
+	assert_string_equal(b.crash.title, a.crash.title);
+	assert_string_equal(b.crash.type, "panic");
+	assert_string_equal(b.crash.signature, a.crash.signature);
+	assert_string_equal(b.crash.first_line, a.crash.first_line);
+	assert_string_equal(b.crash.alternatives.items[0], "another");
+	assert_null(b.crash.guilty);
+	assert_true(b.crash.corrupted);
 	assert_int_equal(b.verdict, VERDICT_CRASH);
 	assert_int_equal(b.arch, ARCH_ARM64);
 	assert_int_equal(b.exit_code, -1);

@@ -253,7 +253,7 @@ static void judge(const struct row *row, struct judgement *j)
 
 	if (scenario_parse("x.yml", yaml, strlen(yaml), &s, &err) < 0)
 		fail_msg("%s: %s", yaml, err.msg);
-	verdict_judge(row->expect ? s.expects : NULL, &row->outcome, text_of(row->out),
+	verdict_judge(row->expect ? s.expects : NULL, NULL, &row->outcome, text_of(row->out),
 		      text_of(row->err), text_of(row->console), files, array_len(files), j);
 	scenario_deinit(&s);
 }
@@ -288,7 +288,80 @@ static void test_title(void **state)
 
 	(void)state;
 	judge(&expected, &j);
-	assert_string_equal(j.crash_title, "kernel panic: sysrq triggered crash");
+	assert_string_equal(j.crash.title, "kernel panic: sysrq triggered crash");
+}
+
+/* What does not count: each is told, and the cell passes. */
+static void test_passed_over(void **state)
+{
+	static const char entries[] =
+		"- {title: WARNING in box_close, kernel: '<6.1', reason: r, link: 'https://x',"
+		" until: 2026-02-01}\n"
+		"- {title: '/^WARNING in box/', arch: arm64, reason: known, link: 'https://x',"
+		" until: 2026-02-01}\n";
+	static const struct {
+		const char *console, *expect;
+		bool note, known;
+		enum ending ending;
+		enum verdict verdict;
+		const char *notes;
+	} cases[] = {
+		{WARN, "{}", false, false, END_EXITED, VERDICT_CRASH, NULL},
+		{WARN, "{}", true, false, END_EXITED, VERDICT_PASS, "WARNING in box_close"},
+		{WARN, "{}", false, true, END_EXITED, VERDICT_PASS,
+		 "known until 2026-02-01: WARNING in box_close: known (https://x)"},
+		/* what is expected is not passed over */
+		{WARN, "{crash: WARNING}", true, true, END_EXITED, VERDICT_PASS, NULL},
+		{WARN, "{crash: {not: WARNING}}", false, false, END_EXITED, VERDICT_CRASH, NULL},
+		{OOPS, "{}", true, true, END_EXITED, VERDICT_CRASH, NULL},
+		{WARN OOPS, "{}", true, false, END_EXITED, VERDICT_CRASH, "WARNING in box_close"},
+		/* another title of the same */
+		{OOPS, "{crash: /^bad-access in demo_write$/}", false, false, END_OOPS,
+		 VERDICT_PASS, NULL},
+		{OOPS, "{crash: {not: bad-access}}", false, false, END_OOPS, VERDICT_CRASH, NULL},
+		/* words of user space */
+		{PANIC, "{}", false, false, END_EXITED, VERDICT_PASS,
+		 "the guest went on after what looks like a panic: Kernel panic - not syncing: "
+		 "sysrq triggered crash"},
+		{PANIC, "{crash: sysrq}", false, false, END_EXITED, VERDICT_FAIL,
+		 "the guest went on after what looks like a panic: Kernel panic - not syncing: "
+		 "sysrq triggered crash"},
+		{"[    1.0] x\nBUG: sleeping function called from invalid context at a\n", "{}",
+		 false, false, END_EXITED, VERDICT_PASS, NULL},
+		{"[    1.0] x\n[    2.0] (user) BUG: x at a\n", "{}", false, false, END_EXITED,
+		 VERDICT_PASS, NULL},
+		{"[    2.0] BUG: x at a\n[    2.0] (user) BUG: x at a\n", "{}", false, false,
+		 END_EXITED, VERDICT_PASS, NULL},
+		{"[    3.0] BUG: x at a\n[    2.0] (user) BUG: x at a\n", "{}", false, false,
+		 END_EXITED, VERDICT_CRASH, NULL},
+	};
+	auto_cleanup(known_list) known = {0};
+	struct err err = {0};
+
+	(void)state;
+	if (known_parse("k.yml", entries, strlen(entries), "2026-02-01", &known, &err) < 0)
+		fail_msg("%s", err.msg);
+	for (size_t i = 0; i < array_len(cases); i++) {
+		auto_free char *yaml = str_printf("run: x\nexpect: %s\n", cases[i].expect);
+		const struct outcome o = {.ending = cases[i].ending};
+		const struct judge_rules rules = {
+			.warnings_note = cases[i].note,
+			.known = cases[i].known ? &known : NULL,
+			.kernel = {{6, 1, 0}},
+			.arch = ARCH_ARM64,
+		};
+		auto_cleanup(judgement) j = {0};
+		struct scenario s = {0};
+
+		assert_int_equal(scenario_parse("x.yml", yaml, strlen(yaml), &s, &err), 0);
+		verdict_judge(s.expects, &rules, &o, text_of(""), text_of(""),
+			      text_of(cases[i].console), NULL, 0, &j);
+		if (j.verdict != cases[i].verdict || j.notes.n != (cases[i].notes != NULL) ||
+		    (cases[i].notes && !str_eq(j.notes.items[0], cases[i].notes)))
+			fail_msg("case %zu: %s, note '%s'", i, verdict_name(j.verdict),
+				 j.notes.n ? j.notes.items[0] : "");
+		scenario_deinit(&s);
+	}
 }
 
 static void test_names(void **state)
@@ -304,6 +377,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_title),
+		cmocka_unit_test(test_passed_over),
 		cmocka_unit_test(test_names),
 	};
 
