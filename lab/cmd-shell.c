@@ -27,7 +27,8 @@ static const struct opt options[] = {
 	 "a libvirt daemon of this host: qemu:///session, qemu:///system\n(default: libvirt's "
 	 "embedded driver; no daemon)"},
 	{'o', "out", "DIR", OPT_STRING, ARG(out),
-	 "keep console.log, dmesg.log and the output in DIR (default: nothing\nis kept)"},
+	 "keep console.log, dmesg.log and the output in DIR (default: nothing\nis kept, but for a "
+	 "guest that crashes)"},
 };
 
 static const struct cmd_usage usage = {
@@ -120,6 +121,7 @@ static int run(const struct shell_args *a, struct guest_options *o, struct termi
 	auto_cleanup(kernel) kernel = {0};
 	auto_cleanup(outcome) outcome = {0};
 	auto_cleanup(strv) env = {0};
+	auto_free char *kept = NULL;
 	struct display d = {.terminal = t, .kernel = &kernel};
 	struct run_events events;
 	struct kernel_want want;
@@ -141,7 +143,7 @@ static int run(const struct shell_args *a, struct guest_options *o, struct termi
 		o->phase = on_phase;
 		o->data = &d;
 		o->cancel = run_cancel_flag();
-		r = guest_run(o, &outcome, &err);
+		r = guest_run(o, &outcome, &kept, &err);
 	}
 	progress_stop(d.progress);
 	terminal_drain(t, run_cancel_flag());
@@ -152,6 +154,8 @@ static int run(const struct shell_args *a, struct guest_options *o, struct termi
 						: cmd_exit_code(r),
 				&err);
 	code = judge(&outcome, t);
+	if (kept)
+		fprintf(stderr, "lab: its memory and its console are in %s/\n", kept);
 	return run_cancelled() ? EXIT_INTERRUPTED : code;
 }
 

@@ -8,6 +8,7 @@
 #include "jail/base/io.h"
 #include "lab/guest/image.h"
 #include "lab/machine/machine.h"
+#include "lab/run/cell-dump.h"
 
 struct guest {
 	const struct guest_options *o;
@@ -95,13 +96,16 @@ static int boot(struct guest *g, struct outcome *ret, struct err *err)
 		.phase = on_phase,
 		.data = g,
 		.terminal = o->terminal,
+		.dump = {.on = DUMP_ON_DEFAULT},
+		.oops_continue = true, /* who sits before it decides */
 		.cancel = o->cancel,
 	};
 
 	return machine_run(g->virt, &job, g->dir, ret, err);
 }
 
-int guest_run(const struct guest_options *options, struct outcome *ret, struct err *err)
+int guest_run(const struct guest_options *options, struct outcome *ret, char **kept,
+	      struct err *err)
 {
 	struct guest g = {.o = options, .name = str_printf("%d-0", (int)getpid())};
 	int r;
@@ -111,7 +115,10 @@ int guest_run(const struct guest_options *options, struct outcome *ret, struct e
 	if (r == 0)
 		r = boot(&g, ret, err);
 	virt_close(g.virt);
-	if (g.temporary)
+	if (r == 0 && ret->dump.there) {
+		cell_describe_dump(options->kernel, g.dir, ret);
+		*kept = xstrdup(g.dir);
+	} else if (g.temporary)
 		io_remove_tree(AT_FDCWD, g.dir, NULL);
 	image_deinit(&g.image);
 	accel_deinit(&g.accel);

@@ -18,7 +18,8 @@ struct guest_options {
 	bool offline, nokaslr;
 	char *const *argv; /* NULL-terminated */
 	char *const *env;  /* NULL-terminated */
-	const char *out;   /* folder for the evidence, made when needed; NULL: none is kept */
+	const char *out;   /* folder for the evidence, made when needed; NULL: none is kept, but
+			      for that of a guest that crashed */
 	struct terminal *terminal;
 	kernel_progress_fn fetch; /* while packages are fetched and the image is built */
 	/* "booting" with the accelerator, "started" with the machine's name for 'lab vm', "silent"
@@ -30,9 +31,11 @@ struct guest_options {
 
 /*
  * Boot it, run argv to its end. Returns 0 with *ret filled however it ended (the caller releases it
- * in any case), or a negative errno: the host lacks something, -EINVAL (a package that is not
+ * in any case; *kept, NULL before, is the folder with the dump of a guest that crashed, allocated),
+ * or a negative errno: the host lacks something, -EINVAL (a package that is not
  * pinned), -EEXIST (out holds something already).
  */
-int guest_run(const struct guest_options *options, struct outcome *ret, struct err *err);
+int guest_run(const struct guest_options *options, struct outcome *ret, char **kept,
+	      struct err *err);
 
 #endif
