@@ -87,6 +87,9 @@ static void keep_state(struct session *s, struct buf *state, uint64_t nmi)
 			buf_add(state, said.data, said.len);
 		}
 	}
+	if (r == 0 && nmi != UINT64_MAX && !said.len)
+		buf_adds(state, "\n# an NMI was sent: what the kernel said of it is in its log, in "
+				"the dump\n");
 	if (r == 0)
 		r = io_write_atomic(AT_FDCWD, path, state->data, state->len, 0644, &err);
 	if (r < 0)
