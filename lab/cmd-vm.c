@@ -6,6 +6,7 @@
 #include "jail/base/io.h"
 #include "lab/cmd.h"
 #include "lab/machine/registry.h"
+#include "lab/vmcore/vmcore-elf.h"
 
 static void print_text(const char *text, int width)
 {
@@ -227,6 +228,10 @@ static int verb_dump(const struct vm_args *a, char *const *names, int n)
 		return cmd_fail(EXIT_USAGE, &err);
 	if (vm_dump(&vm, path, a->elf ? DUMP_ELF : DUMP_KDUMP, &done, &err) < 0)
 		return cmd_fail(EXIT_LOST, &err);
+	if (done.form == DUMP_ELF && vmcore_map_elf(path, &err) < 0) {
+		err_wrap(&err, "%s was written without the kernel's mapping", path);
+		return cmd_fail(EXIT_LOST, &err);
+	}
 	printf("%s: %s, %" PRIu64 " bytes, %.1f s\n", path, dump_form_name(done.form), done.bytes,
 	       done.ms / 1e3);
 	return EXIT_MET;
