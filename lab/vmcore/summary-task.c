@@ -5,9 +5,32 @@
 
 static const uint64_t kernel_half = 0xffffull << 48;
 
+/*
+ * Where the innermost of a task's numbers is: a struct upid, of the namespace that its pids count
+ * in.
+ */
+static bool find_upid(const struct kstate *k, uint64_t task, uint64_t *level, uint64_t *ret)
+{
+	uint32_t numbers, size, each;
+	uint64_t pid;
+
+	if (kstate_member(k, task, "task_struct", "thread_pid", &pid) < 0 || !pid ||
+	    kstate_member(k, pid, "pid", "level", level) < 0 || *level > 32 ||
+	    ktypes_member(k->types, "pid", "numbers", &numbers, &size) < 0 ||
+	    ktypes_size(k->types, "upid", &each) < 0)
+		return false;
+	*ret = pid + numbers + *level * each;
+	return true;
+}
+
 void summary_task(const struct summary *s, const struct ktask *t)
 {
+	uint64_t level, upid, inner;
+
 	buf_addf(s->out, "%s, pid %d", t->comm[0] ? t->comm : "(no name)", t->pid);
+	if (find_upid(s->k, t->address, &level, &upid) && level &&
+	    kstate_member(s->k, upid, "upid", "nr", &inner) == 0)
+		buf_addf(s->out, " (%d in its own namespace)", (int)inner);
 	if (t->tgid != t->pid)
 		buf_addf(s->out, " of process %d", t->tgid);
 	if (t->kernel_thread)
@@ -40,19 +63,6 @@ static void add_seccomp(const struct summary *s, const struct ktask *t)
 	buf_adds(s->out, "\n");
 }
 
-/* The namespace that a task's pids count in: of its struct pid the last, innermost number's. */
-static bool pid_namespace(const struct kstate *k, uint64_t task, uint64_t *ret)
-{
-	uint64_t pid, level;
-	uint32_t numbers, size, each;
-
-	return kstate_member(k, task, "task_struct", "thread_pid", &pid) == 0 && pid &&
-	       kstate_member(k, pid, "pid", "level", &level) == 0 && level < 32 &&
-	       ktypes_member(k->types, "pid", "numbers", &numbers, &size) == 0 &&
-	       ktypes_size(k->types, "upid", &each) == 0 &&
-	       kstate_member(k, pid + numbers + level * each, "upid", "ns", ret) == 0;
-}
-
 enum namespace { NS_USER, NS_PID, NS_MNT, NS_NET, NS_IPC, NS_UTS, NS_CGROUP, NS_TIME, NS_COUNT };
 
 /* Their numbers as /proc/PID/ns has them; 0: not known, or the kernel has no such ones. */
@@ -70,7 +80,7 @@ static void read_namespaces(const struct kstate *k, uint64_t task, uint64_t inod
 		[NS_CGROUP] = {"cgroup_ns", "cgroup_namespace"},
 		[NS_TIME] = {"time_ns", "time_namespace"},
 	};
-	uint64_t cred, proxy = 0;
+	uint64_t cred, level, upid, proxy = 0;
 
 	kstate_member(k, task, "task_struct", "nsproxy", &proxy);
 	for (size_t i = 0; i < NS_COUNT; i++) {
@@ -82,7 +92,8 @@ static void read_namespaces(const struct kstate *k, uint64_t task, uint64_t inod
 			found = kstate_member(k, task, "task_struct", "cred", &cred) == 0 &&
 				kstate_member(k, cred, "cred", "user_ns", &ns) == 0;
 		else if (i == NS_PID)
-			found = pid_namespace(k, task, &ns);
+			found = find_upid(k, task, &level, &upid) &&
+				kstate_member(k, upid, "upid", "ns", &ns) == 0;
 		else /* one that exits has none any more */
 			found = proxy &&
 				kstate_member(k, proxy, "nsproxy", all[i].member, &ns) == 0;

@@ -166,7 +166,8 @@ static void add_header(const struct report *r)
 		add_banner(r);
 	add_dump(r);
 	if (k)
-		buf_addf(out, "slide       0x%" PRIx64 "\n", k->slide);
+		buf_addf(out, "slide       0x%" PRIx64 ", code from 0x%" PRIx64 " on\n", k->slide,
+			 k->text.start);
 	add_uptime(r);
 	buf_addf(out, "CPUs        %zu\n", vmcore_cpus(r->v));
 	add_memory(r);
