@@ -7,11 +7,13 @@
  *	kernels/   NAME-VERSION-ARCH/ {image, config, lib/modules/, SHA256SUMS, meta.json} of pins;
  *		   NAME-ARCH-KEY/ of what was built, with vmlinux (lab/kernel/built.h);
  *		   NAME-VERSION-ARCH.debug/ {vmlinux, modules/} of debug packages;
+ *		   NAME-VERSION-ARCH.headers/, what modules are built with;
  *		   tmp-*: on their way here
  *	gdb-index/ BUILDID.gdb-index: gdb's own index cache
  *	symbols/   ELF files made of kernel images, for gdb
  *	sources/   HEX16/: unpacked kernel sources (lab/kbuild/source.h)
  *	builds/    NAME-ARCH-KEY/: objects of builds that were ended, and of local trees; logs
+ *	modules/   NAME-KERNEL-ARCH-KEY/: modules that are no part of a kernel (lab/kbuild/kmod.h)
  *	images/    guest images, named by the hash of their inputs
  *	virt/      libvirt's embedded root, with its capabilities cache
  *	accel.json what probe guests showed

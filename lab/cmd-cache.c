@@ -12,6 +12,7 @@
 #include "lab/kbuild/kbuild.h"
 #include "lab/kernel/built-meta.h"
 #include "lab/kernel/kernel-debug.h"
+#include "lab/kernel/kernel-headers.h"
 #include "lab/kernel/kernel-pin.h"
 #include "lab/kernel/kernel-store.h"
 
@@ -29,12 +30,13 @@ static const struct opt options[] = {
 static const struct cmd_usage usage = {
 	"cache", "[options] [prune]",
 	"What the cache holds. 'prune' removes what is made or fetched again when it is needed:\n"
-	"guest images, downloaded packages, kernel sources, objects of kernel builds, what is made "
-	"for\n"
-	"debuggers; and kernels that kernels.lock does not have (any more), or of which "
-	"kernels.yml\n"
-	"and the fragments make another one now. The other kernels and their debug packages stay\n"
-	"('lab kernel rm NAME'), and so does what another lab is working on."};
+	"guest images, downloaded packages, kernel sources, objects of kernel builds, modules, "
+	"what\n"
+	"is made for debuggers; and kernels that kernels.lock does not have (any more), or of "
+	"which\n"
+	"kernels.yml and the fragments make another one now. The other kernels, their debug "
+	"packages\n"
+	"and headers stay ('lab kernel rm NAME'), and so does what another lab is working on."};
 
 enum prune {
 	PRUNE_NOT,
@@ -47,7 +49,8 @@ static const struct part {
 	const char *sub, *what;
 	enum prune prune;
 } parts[] = {
-	{"kernels", "kernels, unpacked and built, and debug packages", PRUNE_UNPINNED},
+	{"kernels", "kernels, unpacked and built, their symbols and headers", PRUNE_UNPINNED},
+	{"modules", "modules built for kernels", PRUNE_FILES},
 	{"debs", "downloaded packages", PRUNE_FILES},
 	{"sources", "kernel sources", PRUNE_FILES},
 	{"builds", "objects of kernel builds", PRUNE_BUILDS},
@@ -189,6 +192,7 @@ static int prune(const char *base, int64_t age_ms, bool json)
 	for (size_t i = 0; i < lock.n; i++) {
 		strv_take(&p.keep, kernel_store_name(&lock.items[i]));
 		strv_take(&p.keep, kernel_debug_name(&lock.items[i]));
+		strv_take(&p.keep, kernel_headers_name(&lock.items[i]));
 	}
 	if (r == 0)
 		r = built_each(keep_built, &p, &err);

@@ -4,6 +4,7 @@
 #include "lab/cmd-kernel.h"
 #include "lab/debug/gdb.h"
 #include "lab/kernel/kernel-debug.h"
+#include "lab/kernel/kernel-headers.h"
 #include "lab/kernel/kernel-store.h"
 #include "lab/progress.h"
 
@@ -47,14 +48,32 @@ static int pull_debug(const struct lock_kernel *k, const struct kernel *kernel,
 	return EXIT_MET;
 }
 
-int kernel_pull(const struct lock_kernel *k, bool debug, bool of_all, const volatile int *cancel)
+static int pull_headers(const struct kernel_selection *of, const struct lock_kernel *k,
+			struct kernel_want *want)
+{
+	auto_cleanup(kernel_headers) h = {0};
+	struct run_events events;
+	struct err err = {0};
+	int r;
+
+	want->data = progress_start(false, &events);
+	r = kernel_headers_fetch(&of->lock, k, want, &h, &err);
+	progress_stop(want->data);
+	if (r < 0 && (r != -ENOTSUP || !of->all))
+		return fail(r, &err);
+	tell(k, r < 0 ? "no headers in the archive" : "headers ready");
+	return EXIT_MET;
+}
+
+int kernel_pull(const struct kernel_selection *of, const struct lock_kernel *k, bool debug,
+		bool headers, const volatile int *cancel)
 {
 	struct kernel_want want = {.progress = progress_fetch, .cancel = cancel};
 	auto_cleanup(kernel) kernel = {0};
 	bool had = kernel_store_find(k, &kernel, NULL) == 0;
 	struct run_events events;
 	struct err err = {0};
-	int r = 0;
+	int r = 0, code = EXIT_MET;
 
 	if (!had) {
 		want.data = progress_start(false, &events);
@@ -64,9 +83,11 @@ int kernel_pull(const struct lock_kernel *k, bool debug, bool of_all, const vola
 	if (r < 0)
 		return fail(r, &err);
 	tell(k, had ? "was there" : "ready");
-	if (!debug)
-		return EXIT_MET;
-	if (!k->debug.name && of_all) {
+	if (headers)
+		code = pull_headers(of, k, &want);
+	if (!debug || code != EXIT_MET)
+		return code;
+	if (!k->debug.name && of->all) {
 		tell(k, "no debug package: the symbols are those of the image");
 		return EXIT_MET;
 	}

@@ -4,6 +4,7 @@
 #include "jail/base/io.h"
 #include "lab/cmd-kernel.h"
 #include "lab/kernel/built-meta.h"
+#include "lab/kernel/kernel-headers.h"
 #include "lab/kernel/kernel-pin.h"
 #include "lab/kernel/kernel-store.h"
 #include "lab/kernel/kernel-target.h"
@@ -23,7 +24,7 @@ static const struct opt options[] = {
 	{0, "debug", NULL, OPT_FLAG, offsetof(struct args, debug),
 	 "pull: with the debug package, for 'lab debug'"},
 	{0, "headers", NULL, OPT_FLAG, offsetof(struct args, headers),
-	 "pin: leave the kernel, and pin what modules for it are built with"},
+	 "pull: with what modules for it are built with; pin: that alone"},
 	{0, "json", NULL, OPT_FLAG, offsetof(struct args, json), "list: machine-readable output"},
 	{0, "offline", NULL, OPT_FLAG, offsetof(struct args, offline), "path: fetch nothing"},
 	{0, "what", "WHAT", OPT_STRING, offsetof(struct args, what),
@@ -162,7 +163,7 @@ static int verb_pull(struct state *s, const struct lock_kernel **kernels, size_t
 	int code = EXIT_MET;
 
 	for (size_t i = 0; code == EXIT_MET && i < n; i++)
-		code = kernel_pull(kernels[i], s->args.debug, s->of.all, cancel);
+		code = kernel_pull(&s->of, kernels[i], s->args.debug, s->args.headers, cancel);
 	return code;
 }
 
@@ -186,8 +187,12 @@ static int verb_verify(struct state *s, const struct lock_kernel **kernels, size
 
 	for (size_t i = 0; i < n; i++) {
 		struct err err = {0};
-		int r = kernel_store_verify(kernels[i], &err);
+		int r = kernel_store_verify(kernels[i], &err), also;
 
+		also = kernel_headers_verify(&s->of.lock, kernels[i],
+					     r < 0 && r != -ENOENT ? NULL : &err);
+		if (also != -ENOENT && (r == 0 || r == -ENOENT))
+			r = also;
 		if (r == -ENOENT)
 			continue;
 		seen++;

@@ -24,10 +24,12 @@ struct kernel_selection {
 /* Print them. Returns the exit code. */
 int kernel_list(const struct kernel_selection *of, bool json);
 /*
- * Fetch the kernel, and with debug its debug package, which gdb then indexes. Prints what became
- * of it, and returns the exit code. of_all: one of those that "all" means, which may have none.
+ * Fetch the kernel; with debug its debug package, which gdb then indexes; with headers what modules
+ * are built with. Prints what became of it, and returns the exit code. One of those that "all"
+ * means may have none of these.
  */
-int kernel_pull(const struct lock_kernel *k, bool debug, bool of_all, const volatile int *cancel);
+int kernel_pull(const struct kernel_selection *of, const struct lock_kernel *k, bool debug,
+		bool headers, const volatile int *cancel);
 
 int cmd_kernel_build(int argc, char **argv);
 int cmd_kernel_config(int argc, char **argv);
