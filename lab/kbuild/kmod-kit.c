@@ -6,91 +6,225 @@
 
 #include "jail/base/io.h"
 #include "jail/base/proc.h"
+#include "lab/cache.h"
 #include "lab/debian/deb.h"
+#include "lab/kbuild/make.h"
 #include "lab/kernel/kernel-headers.h"
-#include "lab/kernel/kernel-pin.h"
 #include "lab/kernel/kernel-tree.h"
+
+enum { KEY_DIGITS = 16 };
 
 void kmod_kit_deinit(struct kmod_kit *k)
 {
-	free(k->source);
-	free(k->obj);
 	free(k->id);
+	kernel_target_deinit(&k->target);
+	built_deinit(&k->built);
+	free(k->tree);
+	free(k->dir);
+	free(k->obj);
+	source_deinit(&k->source);
 	*k = (struct kmod_kit){0};
 }
 
-static int of_pin(const struct kernels_lock *lock, const struct lock_kernel *k,
-		  const struct kernel_want *want, struct kmod_kit *ret, struct err *err)
-{
-	auto_cleanup(kernel_headers) h = {0};
-	int r = kernel_headers_fetch(lock, k, want, &h, err);
-
-	if (r < 0)
-		return r;
-	ret->source = path_join(h.dir, "common");
-	ret->obj = path_join(h.dir, "arch");
-	ret->id = str_printf("headers %s", h.inputs);
-	ret->headers = true;
-	return 0;
-}
+/* ---- which ---- */
 
 /* Files that decide what a module of this tree is like. */
-static int of_tree(const char *tree, struct kmod_kit *ret, struct err *err)
+static int identify_tree(struct kmod_kit *kit, struct err *err)
 {
 	static const char *const files[] = {".config", "Module.symvers",
 					    "include/generated/utsrelease.h"};
 	auto_cleanup(buf) id = {0};
 	char hex[65];
 
-	buf_addf(&id, "tree %s", tree);
+	buf_addf(&id, "tree %s", kit->tree);
 	for (size_t i = 0; i < array_len(files); i++) {
-		auto_free char *path = path_join(tree, files[i]);
+		auto_free char *path = path_join(kit->tree, files[i]);
 
 		if (!io_exists(path))
 			return err_set(err, ENOTSUP,
 				       "no modules can be built in %s: it has no %s (make it, and "
 				       "its modules)",
-				       tree, files[i]);
+				       kit->tree, files[i]);
 		if (sha256_file(path, hex, err) < 0)
 			return err ? -err->code : -EIO;
 		buf_addf(&id, " %s", hex);
 	}
-	ret->source = xstrdup(tree);
-	ret->obj = xstrdup(tree);
-	ret->id = take_ptr(id.data);
+	kit->id = take_ptr(id.data);
 	return 0;
 }
 
-int kmod_kit_find(const struct kernel *kernel, const struct kernel_want *want, struct kmod_kit *ret,
-		  struct err *err)
+/* The kernel that was built here: what its modules are built with is made of the same source. */
+static int identify_built(struct kmod_kit *kit, struct err *err)
 {
-	auto_cleanup(kernels_lock) lock = {0};
-	auto_cleanup(kmod_kit) kit = {.llvm = kernel_config_option(kernel, "CC_IS_CLANG") == 'y'};
-	auto_free char *tree = kernel->path && kernel->image ? kernel_tree_of(kernel->image) : NULL;
-	const struct lock_kernel *pinned;
-	int r = kernels_lock_load(&lock, err);
+	const struct kernel *k = kit->kernel;
+	struct kernel unused = {0};
+	int r = built_find(k->name, k->arch, NULL, true, &unused, &kit->built, err);
 
+	kernel_deinit(&unused);
+	if (r < 0 || kit->built.local || !kit->built.inputs ||
+	    kernel_target_check(&kit->target, NULL) < 0)
+		return err_set(err, ENOTSUP,
+			       "kernel %s is not of a source that kernels.yml names: build the "
+			       "module in its build tree",
+			       k->name);
+	kit->id = str_printf("built %s %s", kit->built.inputs, kit->built.build_id);
+	return 0;
+}
+
+static int identify(struct kmod_kit *kit, struct err *err)
+{
+	const struct kernel *k = kit->kernel;
+	int r;
+
+	kit->tree = k->path && k->image ? kernel_tree_of(k->image) : NULL;
+	if (kit->tree)
+		return identify_tree(kit, err);
+	if (k->path)
+		return err_set(err, ENOTSUP,
+			       "no headers of kernel %s are known: it is neither a pin nor in a "
+			       "build tree",
+			       k->path);
+	r = kernel_target(k->name, k->arch, NULL, &kit->target, err);
 	if (r < 0)
 		return r;
-	pinned = kernel->path || kernel->origin
-			 ? NULL
-			 : kernels_lock_find(&lock, kernel->name, kernel->arch);
+	if (!kit->target.is_binary)
+		return identify_built(kit, err);
+	if (!kit->target.binary)
+		return err_set(err, ENOTSUP, "kernel %s is not pinned for %s", k->name,
+			       arch_name(k->arch));
+	kit->id = kernel_headers_inputs(&kit->target.lock, kit->target.binary, err);
+	return kit->id ? 0 : err ? -err->code : -ENOTSUP;
+}
+
+int kmod_kit_find(const struct kernel *kernel, struct kmod_kit *ret, struct err *err)
+{
+	auto_cleanup(kmod_kit) kit = {
+		.kernel = kernel,
+		.llvm = kernel_config_option(kernel, "CC_IS_CLANG") == 'y',
+	};
+	int r;
+
 	if (kernel_config_option(kernel, "MODULES") == 'n')
 		return err_set(err, ENOTSUP, "kernel %s takes no modules (CONFIG_MODULES)",
 			       kernel->name);
-	if (pinned)
-		r = of_pin(&lock, pinned, want, &kit, err);
-	else if (tree)
-		r = of_tree(tree, &kit, err);
-	else
-		r = err_set(err, ENOTSUP, "no headers and no build tree of kernel %s are here",
-			    kernel->name);
+	r = identify(&kit, err);
 	if (r < 0)
 		return r;
 	*ret = kit;
 	kit = (struct kmod_kit){0};
 	return 0;
 }
+
+/* ---- ready to be used ---- */
+
+static int prepare_headers(struct kmod_kit *kit, const struct kernel_want *want, struct err *err)
+{
+	auto_cleanup(kernel_headers) h = {0};
+	int r = kernel_headers_fetch(&kit->target.lock, kit->target.binary, want, &h, err);
+
+	if (r < 0)
+		return r;
+	kit->dir = path_join(h.dir, "common");
+	kit->obj = path_join(h.dir, "arch");
+	return 0;
+}
+
+static int make_prepare(const struct kmod_kit *kit, const struct kernel_want *want,
+			const struct toolchain *tc, int log, const char *log_path, struct err *err)
+{
+	static const char *const targets[] = {"olddefconfig", "modules_prepare"};
+	int r = 0;
+
+	/* one by one: the second reads what the first writes */
+	for (size_t i = 0; r == 0 && i < array_len(targets); i++) {
+		auto_cleanup(strv) argv = {0};
+
+		make_argv(&argv, kit->dir, kit->obj, tc);
+		strv_add(&argv, "LOCALVERSION="); /* as kbuild.c has it: the release's part */
+		strv_addf(&argv, "-j%ld", sysconf(_SC_NPROCESSORS_ONLN));
+		strv_add(&argv, targets[i]);
+		r = make_run(&(struct make_run){.argv = argv.items,
+						.source = kit->dir,
+						.obj = kit->obj,
+						.log = log,
+						.log_path = log_path,
+						.cancel = want->cancel},
+			     err);
+	}
+	return r;
+}
+
+/* kit-NAME-ARCH-KEY with the kernel's configuration; "ready" is there once make has filled it. */
+static int fill_kit(const struct kmod_kit *kit, const struct kernel_want *want,
+		    const struct toolchain *tc, int log, const char *log_path, struct err *err)
+{
+	auto_free char *ready = path_join(kit->obj, "ready");
+	auto_free char *config = path_join(kit->obj, ".config");
+	auto_cleanup(buf) text = {0};
+	int r = io_remove_tree(AT_FDCWD, kit->obj, err);
+
+	if (r == 0)
+		r = io_read_file(AT_FDCWD, kit->kernel->config, 16 << 20, &text, err);
+	if (r == 0)
+		r = io_mkdirs(kit->obj, 0755, err);
+	if (r == 0)
+		r = io_write_atomic(AT_FDCWD, config, text.data, text.len, 0644, err);
+	if (r == 0)
+		r = make_prepare(kit, want, tc, log, log_path, err);
+	return r < 0 ? r : io_write_atomic(AT_FDCWD, ready, "", 0, 0644, err);
+}
+
+static int prepare_built(struct kmod_kit *kit, const struct kernel_want *want,
+			 const struct toolchain *tc, int log, const char *log_path, struct err *err)
+{
+	const struct kernel_target *t = &kit->target;
+	const struct source_place place = source_place(t->pin, t->package, NULL, want);
+	const char *name = kit->kernel->name, *arch = arch_name(kit->kernel->arch);
+	auto_free char *what = str_printf("preparing kernel %s %s for modules", name, arch);
+	auto_free char *modules = cache_dir("modules", err), *lock_path = NULL, *ready = NULL;
+	auto_free char *id = modules ? source_id(&place, err) : NULL;
+	auto_close int lock = -1;
+	int r;
+
+	if (!id)
+		return err ? -err->code : -EIO;
+	if (!str_eq(id, kit->built.source))
+		return err_set(err, ENOTSUP, "kernel %s was built of another source than its pin's",
+			       name);
+	r = source_open(&place, &kit->source, err);
+	if (r < 0)
+		return r;
+	kit->dir = xstrdup(kit->source.dir);
+	kit->obj =
+		str_printf("%s/kit-%s-%s-%.*s", modules, name, arch, KEY_DIGITS, kit->built.inputs);
+	ready = path_join(kit->obj, "ready");
+	lock_path = str_printf("%s.lock", kit->obj);
+	lock = deb_lock(lock_path, what, want->progress, want->data, want->cancel, err);
+	if (lock < 0)
+		return lock;
+	if (io_exists(ready))
+		return 0;
+	if (want->progress)
+		want->progress(want->data, what, 0, 0);
+	r = fill_kit(kit, want, tc, log, log_path, err);
+	if (want->progress)
+		want->progress(want->data, what, 1, 1);
+	return r < 0 ? err_wrap(err, "%s", what) : 0;
+}
+
+int kmod_kit_prepare(struct kmod_kit *kit, const struct kernel_want *want,
+		     const struct toolchain *tc, int log, const char *log_path, struct err *err)
+{
+	if (kit->target.is_binary)
+		return prepare_headers(kit, want, err);
+	if (!kit->tree)
+		return prepare_built(kit, want, tc, log, log_path, err);
+	kit->dir = xstrdup(kit->tree);
+	kit->obj = xstrdup(kit->tree);
+	return 0;
+}
+
+/* ---- flags ---- */
 
 /*
  * What Debian's configuration takes for granted of its compiler, and others lack. make's command
@@ -99,18 +233,21 @@ int kmod_kit_find(const struct kernel *kernel, const struct kernel_want *want, s
 static const struct feature {
 	const char *option, *flag;
 } features[] = {
-	/* gcc 14; with others scripts/Makefile of 6.9 and later takes -falign-functions= */
+	/* gcc 14; with others the Makefile of 6.9 and later takes -falign-functions= */
 	{"CC_HAS_MIN_FUNCTION_ALIGNMENT", "-fmin-function-alignment=16"},
 };
 
-int kmod_kit_flags(const struct kmod_kit *kit, enum arch arch, struct strv *argv, struct err *err)
+int kmod_kit_flags(const struct kmod_kit *kit, struct strv *argv, struct err *err)
 {
 	auto_free char *path = path_join(kit->obj, "include/config/auto.conf");
-	auto_free char *cc = toolchain_cc(arch, kit->llvm);
+	auto_free char *cc = toolchain_cc(kit->kernel->arch, kit->llvm);
+	auto_free char *symvers = path_join(kit->obj, "Module.symvers");
 	auto_cleanup(buf) conf = {0};
 	int r;
 
-	if (!kit->headers || !cc)
+	if (!io_exists(symvers)) /* of a kernel built here: what is missing insmod(8) says */
+		strv_add(argv, "KBUILD_MODPOST_WARN=1");
+	if (!kit->target.is_binary || !cc)
 		return 0;
 	r = io_read_file(AT_FDCWD, path, 4 << 20, &conf, err);
 	for (size_t i = 0; r == 0 && i < array_len(features); i++) {

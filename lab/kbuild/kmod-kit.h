@@ -1,26 +1,44 @@
 /*
  * kmod-kit.h - what a module for a kernel is built with: the folders for kbuild, and what this
  * host's compiler has to be told. For kmod.c.
+ *
+ * For one of Debian's its headers (kernel-headers.h); for one that was built here its source and a
+ * folder of objects that `make modules_prepare` fills, cache_dir("modules")/kit-NAME-ARCH-KEY/; for
+ * one in a build tree the tree.
  */
 #ifndef LAB_KMOD_KIT_H
 #define LAB_KMOD_KIT_H
 
+#include "lab/kbuild/source.h"
 #include "lab/kbuild/toolchain.h"
-#include "lab/kernel/kernel.h"
+#include "lab/kernel/built.h"
+#include "lab/kernel/kernel-target.h"
 
 struct kmod_kit {
-	char *source, *obj; /* make -C, O= */
-	char *id;	    /* changes when they do; one line */
-	bool llvm;	    /* the kernel was built with clang */
-	bool headers;	    /* of Debian's: the configuration was made for another compiler */
+	const struct kernel *kernel;
+	char *id;  /* changes when it does; one line */
+	bool llvm; /* the kernel was built with clang */
+	struct kernel_target target;
+	struct built built;   /* of one that was built here */
+	char *tree;	      /* of one in a build tree */
+	char *dir, *obj;      /* make -C, O=; NULL before kmod_kit_prepare() */
+	struct source source; /* held meanwhile */
 };
 void kmod_kit_deinit(struct kmod_kit *k);
 DEFINE_CLEANUP(kmod_kit, kmod_kit_deinit)
 
-/* Returns 0, or what kmod_build() says of the kernel: -ENOTSUP, -ENODATA, -EINTR, … */
-int kmod_kit_find(const struct kernel *kernel, const struct kernel_want *want, struct kmod_kit *ret,
-		  struct err *err);
+/*
+ * Which kit it is. Nothing is fetched or made. -ENOTSUP: there is none, the text says why in a
+ * line. kernel must outlive it.
+ */
+int kmod_kit_find(const struct kernel *kernel, struct kmod_kit *ret, struct err *err);
+/*
+ * Have its folders ready. Returns 0, or what kmod_build() says of the kernel: -ENOTSUP, -ENODATA,
+ * -EINTR, … log: what make is run and says, or -1; log_path is for messages.
+ */
+int kmod_kit_prepare(struct kmod_kit *kit, const struct kernel_want *want,
+		     const struct toolchain *tc, int log, const char *log_path, struct err *err);
 /* More words for make's command line. */
-int kmod_kit_flags(const struct kmod_kit *kit, enum arch arch, struct strv *argv, struct err *err);
+int kmod_kit_flags(const struct kmod_kit *kit, struct strv *argv, struct err *err);
 
 #endif

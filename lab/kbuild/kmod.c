@@ -212,30 +212,28 @@ static bool find_modules(const char *dir, struct strv *ret)
 	return ret->n > 0;
 }
 
-static int run_make(const struct build *b, struct err *err)
+/* The log says first what is run. */
+static void log_command(int log, const struct strv *argv)
 {
-	auto_close int log =
-		open(b->made.log, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
-	auto_cleanup(toolchain) tc = {0};
+	for (size_t i = 0; i < argv->n; i++) {
+		io_write_all(log, argv->items[i], strlen(argv->items[i]));
+		io_write_all(log, i + 1 < argv->n ? " " : "\n", 1);
+	}
+}
+
+static int run_make(struct build *b, const struct toolchain *tc, int log, struct err *err)
+{
 	auto_cleanup(strv) argv = {0};
 	int r;
 
-	if (log < 0)
-		return err_errno(err, "%s", b->made.log);
-	r = toolchain_find(b->kernel->arch, b->kit.llvm, &b->kernel->kver, &tc, err);
-	if (r < 0)
-		return r == -ENOENT && err ? err_set(err, ENOPKG, "%s", err->msg) : r;
-	make_argv(&argv, b->kit.source, b->kit.obj, &tc);
+	make_argv(&argv, b->kit.dir, b->kit.obj, tc);
 	strv_addf(&argv, "M=%s", b->stage);
 	strv_addf(&argv, "KCFLAGS=-ffile-prefix-map=%s=%s", b->stage, b->name);
-	r = kmod_kit_flags(&b->kit, b->kernel->arch, &argv, err);
+	r = kmod_kit_flags(&b->kit, &argv, err);
 	if (r < 0)
 		return r;
 	strv_add(&argv, "modules");
-	for (size_t i = 0; i < argv.n; i++) {
-		io_write_all(log, argv.items[i], strlen(argv.items[i]));
-		io_write_all(log, i + 1 < argv.n ? " " : "\n", 1);
-	}
+	log_command(log, &argv);
 	return make_run(&(struct make_run){.argv = argv.items,
 					   .source = b->stage,
 					   .log = log,
@@ -265,26 +263,44 @@ static int keep_modules(struct build *b, struct err *err)
 	return r == 0 && rename(out, b->prefix) < 0 ? err_errno(err, "rename %s", out) : r;
 }
 
-static int build_it(struct build *b, struct err *err)
+static int compile(struct build *b, const struct toolchain *tc, int log, struct err *err)
 {
 	const struct kernel_want *want = b->want;
-	int r = make_check_path(b->stage, "LAB_CACHE names another folder for the cache", err);
+	int r = io_remove_tree(AT_FDCWD, b->stage, err); /* of one that was killed */
 
-	if (r == 0)
-		r = io_remove_tree(AT_FDCWD, b->stage, err); /* of one that was killed */
 	if (r == 0)
 		r = write_files(&b->files, b->stage, err);
 	if (r < 0)
 		return r;
 	if (want->progress)
 		want->progress(want->data, b->what, 0, 0);
-	r = run_make(b, err);
+	r = run_make(b, tc, log, err);
 	if (want->progress)
 		want->progress(want->data, b->what, 1, 1);
 	if (r == 0)
 		r = keep_modules(b, err);
 	io_remove_tree(AT_FDCWD, b->stage, NULL);
 	return r < 0 ? err_wrap(err, "%s", b->what) : 0;
+}
+
+static int build_it(struct build *b, struct err *err)
+{
+	const struct kernel *k = b->kernel;
+	auto_close int log = -1;
+	auto_cleanup(toolchain) tc = {0};
+	int r = make_check_path(b->stage, "LAB_CACHE names another folder for the cache", err);
+
+	if (r == 0)
+		r = toolchain_find(k->arch, b->kit.llvm, &k->kver, &tc, err);
+	if (r == -ENOENT && err) /* not to be taken for a kernel or a module that is not there */
+		err->code = ENOPKG;
+	if (r < 0)
+		return r == -ENOENT ? -ENOPKG : r;
+	log = open(b->made.log, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+	if (log < 0)
+		return err_errno(err, "%s", b->made.log);
+	r = kmod_kit_prepare(&b->kit, b->want, &tc, log, b->made.log, err);
+	return r < 0 ? r : compile(b, &tc, log, err);
 }
 
 /* The last part of a folder's path. */
@@ -313,7 +329,7 @@ int kmod_build(const char *dir, const struct kernel *kernel, const struct kernel
 			    arch_name(kernel->arch));
 	r = load_files(dir, &b.files, err);
 	if (r == 0)
-		r = kmod_kit_find(kernel, want, &b.kit, err);
+		r = kmod_kit_find(kernel, &b.kit, err);
 	if (r < 0)
 		return r;
 	add_key(&b, cache);

@@ -13,7 +13,6 @@
 void kernel_headers_deinit(struct kernel_headers *h)
 {
 	free(h->dir);
-	free(h->inputs);
 	*h = (struct kernel_headers){0};
 }
 
@@ -74,6 +73,17 @@ static int folder(const struct lock_kernel *k, const struct parts *parts, struct
 	ret->inputs = inputs.data ? take_ptr(inputs.data) : xstrdup("");
 	ret->file = "arch/.config";
 	return 0;
+}
+
+char *kernel_headers_inputs(const struct kernels_lock *lock, const struct lock_kernel *k,
+			    struct err *err)
+{
+	auto_cleanup(store_folder) f = {0};
+	struct parts parts;
+
+	if (find_parts(lock, k, &parts, err) < 0 || folder(k, &parts, &f, err) < 0)
+		return NULL;
+	return take_ptr(f.inputs);
 }
 
 /* ---- unpacking ---- */
@@ -379,7 +389,7 @@ int kernel_headers_fetch(const struct kernels_lock *lock, const struct lock_kern
 			return r;
 		store_folder_made(&f);
 	}
-	*ret = (struct kernel_headers){take_ptr(f.dir), take_ptr(f.inputs)};
+	*ret = (struct kernel_headers){take_ptr(f.dir)};
 	return 0;
 }
 

@@ -19,13 +19,15 @@
 
 struct kernel_headers {
 	char *dir;
-	char *inputs; /* the digests of its packages */
 };
 void kernel_headers_deinit(struct kernel_headers *h);
 DEFINE_CLEANUP(kernel_headers, kernel_headers_deinit)
 
 /* The folder's name; allocated. */
 char *kernel_headers_name(const struct lock_kernel *k);
+/* The digests of the packages, in one line, allocated; NULL with err (-ENOTSUP as below). */
+char *kernel_headers_inputs(const struct kernels_lock *lock, const struct lock_kernel *k,
+			    struct err *err);
 /*
  * Those of k, with tools for this host, from the store; else the packages are fetched (unless
  * want->offline) and unpacked. -ENOTSUP: they cannot be had, the text says why in a line;
