@@ -197,6 +197,7 @@ static void say_goodbye(struct session *s)
 		s->o->exit_code = -1;
 		s->o->detail = console_file_panic_line(&s->console);
 	}
+	s->o->console = (struct stream){s->console.size, s->console.size};
 	f.ask = !off && (e == END_HUNG || e == END_NO_BOOT || e == END_TIMEOUT);
 	f.dump = policy->form != DUMP_OFF && policy->on && (fate(s) & policy->on);
 	if (f.dump && off)

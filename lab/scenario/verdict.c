@@ -400,12 +400,27 @@ static bool is_passed_over(struct judgement *j, const struct expect *e,
 	return true;
 }
 
+/*
+ * Where the guest was seen to live on after what looked like its end, the console has a program's
+ * text, which nothing tells from the kernel's; the log behind it came from the kernel.
+ */
+static struct evidence_text kernels_own(const struct outcome *o, struct evidence_text console)
+{
+	uint64_t skip = o->console.kept < console.len ? o->console.kept : console.len;
+	bool ran_on = o->ending == END_EXITED || o->ending == END_TIMEOUT || o->ending == END_OOPS;
+
+	if (!o->lives || !ran_on)
+		return console;
+	return (struct evidence_text){console.data + skip, console.len - skip};
+}
+
 static void find_crash(struct judgement *j, const struct expect *e, const struct judge_rules *rules,
 		       const struct outcome *o, struct evidence_text console)
 {
 	auto_cleanup(crashes) all = {0}, left = {0};
 	const struct crash *crash;
 
+	console = kernels_own(o, console);
 	crashes_find(console.data, console.len, true, &all);
 	left.items = xcalloc(all.n + 1, sizeof(*left.items));
 	for (size_t i = 0; i < all.n; i++) {
