@@ -85,5 +85,8 @@ fuzz:
 $(O)/tests/filter-cost: $(O)/obj/tests/bench/filter-cost.o $(LIBS_jail)
 	$(link) -static -o $@
 
-bench: all $(O)/tests/filter-cost
+$(O)/tests/vmcore-text: $(O)/obj/tests/bench/vmcore-text.o $(LIBS_lab)
+	$(link) $(LINK_lab) -o $@
+
+bench: all $(O)/tests/filter-cost $(O)/tests/vmcore-text
 	$(Q)tests/bench/run "$(O)"
