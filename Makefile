@@ -79,6 +79,7 @@ $(O)/obj/%.o: %.c
 # profiles.c embeds these by .incbin, of which the compiler's list of dependencies says nothing
 $(call obj,jail/policy/profiles.c) $(foreach a,amd64 arm64,$(O)/guest/$(a)/obj/jail/policy/profiles.o): \
 	$(wildcard jail/policy/profiles/*.yml)
+$(call obj,lab/open/tools.c): lab/data/crash-tools.tab
 
 # and crash-table.c these
 $(call obj,lab/crash/crash-table.c): $(wildcard lab/data/crash-*.tab)
