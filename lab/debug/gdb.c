@@ -225,6 +225,9 @@ static void add_variables(struct strv *argv, const struct symbols *symbols,
 	add_string(argv, "lab_symbols", kinds[symbols->kind]);
 	add_string(argv, "lab_kernel", how->kernel);
 	add_string(argv, "lab_modules", symbols->modules);
+	add_string(argv, "lab_more_modules", how->modules);
+	if (how->core)
+		add_string(argv, "lab_vmlinux", symbols->vmlinux);
 	/* Debian's names of C files have no folder before them, those of assembler files have */
 	if (symbols->source_dir)
 		add_command(argv, "-ex", "set directories \"%s\":$cdir:$cwd", symbols->source_dir);
@@ -268,7 +271,9 @@ int gdb_command(const char *gdb, enum arch arch, const struct symbols *symbols,
 	/* by way of Python: it says nothing then */
 	add_command(argv, "-iex", "python gdb.execute('set architecture %s', to_string=True)",
 		    archs[arch].name);
-	strv_add(argv, symbols->vmlinux);
+	/* a dump says where the kernel was: the symbols are read once, for there */
+	if (!how->core)
+		strv_add(argv, symbols->vmlinux);
 	if (pwndbg && !str_eq(name ? name + 1 : gdb, "pwndbg"))
 		add_command(argv, "-ex", "source %s", pwndbg);
 	add_variables(argv, symbols, how);

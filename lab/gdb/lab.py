@@ -2,6 +2,8 @@
 
 What is known beforehand comes in convenience variables, each of which may be missing:
   $lab_modules   folder below which the modules' files with symbols are
+  $lab_more_modules   another one
+  $lab_vmlinux   the kernel's symbols, for a dump: lab-core loads them for where it has the kernel
   $lab_payload   process id of the payload, in the guest
 """
 
@@ -12,8 +14,8 @@ import types
 
 import gdb
 
-MODULES = ("attach", "breaks", "core", "cred", "dmesg", "frames", "modules", "mounts", "ns", "replay", "seccomp",
-           "syscalls", "tasks")
+MODULES = ("attach", "breaks", "core", "cred", "dmesg", "frames", "modules", "mounts", "ns", "orc",
+           "replay", "seccomp", "stack", "syscalls", "tasks")
 
 
 def _load():

@@ -74,12 +74,14 @@ def _is_of(path, module_sections):
     return not ours or not theirs or ours == theirs
 
 
-def load(folder):
+def load(*folders):
     """Have gdb load the symbols of the loaded modules; returns how many have theirs now."""
-    if not folder:
+    have = {}
+    for folder in folders:
+        have.update(files(folder) if folder else {})
+    if not have:
         return 0
     ctype("struct module")
-    have = files(folder)
     for module in modules():
         name = chars(module["name"])
         if name not in have:
