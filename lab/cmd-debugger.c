@@ -19,7 +19,7 @@ void debugger_deinit(struct debugger *d)
 	free(take_ptr(d->listen));
 }
 
-static int parse_symbols(const char *option, enum symbols_want *ret, struct err *err)
+int debugger_symbols_from(const char *option, enum symbols_want *ret, struct err *err)
 {
 	if (!option || str_eq(option, "auto"))
 		*ret = SYMBOLS_AUTO;
@@ -92,7 +92,7 @@ int debugger_parse(const struct debugger_args *a, struct debugger *ret, struct e
 	int r = check(a, err);
 
 	if (r == 0)
-		r = parse_symbols(a->symbols, &from, err);
+		r = debugger_symbols_from(a->symbols, &from, err);
 	if (r == 0 && a->listen)
 		r = parse_listen(a->listen, &listen, err);
 	if (r == 0 && listen)

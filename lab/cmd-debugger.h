@@ -56,6 +56,9 @@ void debugger_deinit(struct debugger *d);
  */
 int debugger_parse(const struct debugger_args *a, struct debugger *ret, struct err *err);
 
+/* What --symbols means; NULL: auto. */
+int debugger_symbols_from(const char *option, enum symbols_want *ret, struct err *err);
+
 /*
  * Make the symbols ready, and look for the break points in them. With quiet nobody hears why they
  * are not the package's. Errors as symbols_prepare(), -EINVAL for a break point at nothing.

@@ -1,4 +1,3 @@
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -50,14 +49,6 @@ static int find_machine(const char *name, struct vm *ret, struct err *err)
 	return r;
 }
 
-/* gdb in this process's place; returns only when that fails. */
-static int become(char **argv, struct err *err)
-{
-	signal(SIGPIPE, SIG_DFL);
-	execv(argv[0], argv);
-	return err_errno(err, "start %s", argv[0]);
-}
-
 static int attach(const struct debugger *d, const struct vm *vm, struct err *err)
 {
 	struct kernel_want want = {.offline = true, .no_build = true};
@@ -78,7 +69,7 @@ static int attach(const struct debugger *d, const struct vm *vm, struct err *err
 	if (!gdb)
 		return -err->code;
 	r = gdb_command(gdb, vm->arch, &symbols, &how, &argv, err);
-	return r < 0 ? r : become(argv.items, err);
+	return r < 0 ? r : cmd_become(argv.items, err);
 }
 
 int cmd_gdb(int argc, char **argv)

@@ -35,6 +35,13 @@ int cmd_fail(int code, const struct err *err)
 	return code;
 }
 
+int cmd_become(char **argv, struct err *err)
+{
+	signal(SIGPIPE, SIG_DFL);
+	execv(argv[0], argv);
+	return err_errno(err, "start %s", argv[0]);
+}
+
 int cmd_exit_code(int r)
 {
 	switch (r) {

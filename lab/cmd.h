@@ -13,6 +13,7 @@
 enum { EXIT_MET = 0, EXIT_UNMET = 1, EXIT_USAGE = 2, EXIT_LOST = 3, EXIT_INTERRUPTED = 130 };
 
 int cmd_cache(int argc, char **argv);
+int cmd_crash(int argc, char **argv);
 int cmd_debug(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_gdb(int argc, char **argv);
@@ -59,6 +60,8 @@ int cmd_exit_code(int r);
 int cmd_arch(const char *option, struct err *err);
 /* Bit mask of several, "all" among them; none: what no --arch means. */
 int cmd_archs(const struct strv *options, unsigned int none, struct err *err);
+/* Another program in this process's place; returns only when that fails. */
+int cmd_become(char **argv, struct err *err);
 /* "lab: text" on stderr, made printable. Returns code. */
 int cmd_fail(int code, const struct err *err);
 

@@ -19,6 +19,7 @@ static const struct command {
 	{"run", cmd_run, true, "run scenarios on kernels and architectures, and judge them"},
 	{"debug", cmd_debug, true, "run a scenario with gdb attached to its guest's kernel"},
 	{"gdb", cmd_gdb, false, "attach gdb to a machine that runs"},
+	{"crash", cmd_crash, false, "open the dump of a guest that crashed, in crash, drgn or gdb"},
 	{"list", cmd_list, false, "the scenarios below a path, and what each is about"},
 	{"show", cmd_show, false, "print a run again, or one cell of it with its evidence"},
 	{"replay", cmd_replay, true, "run what was recorded again, backwards too, under gdb"},

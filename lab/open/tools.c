@@ -73,6 +73,11 @@ static bool covers(const struct row *row, const struct kver *kernel)
 	       (!row->ends || compare_series(kernel, &row->newest) <= 0);
 }
 
+static bool is_for(const char *archs, enum arch arch)
+{
+	return str_eq(archs, "any") || str_eq(archs, "own") || str_eq(archs, arch_name(arch));
+}
+
 void tools_version_print(const struct kver *version, char ret[16])
 {
 	snprintf(ret, 16, "%u.%u.%u", version->part[0] % 1000, version->part[1] % 1000,
@@ -80,7 +85,7 @@ void tools_version_print(const struct kver *version, char ret[16])
 }
 
 void tools_fit(const char *tool, const struct kver *version, const struct kver *kernel,
-	       struct tool_fit *ret)
+	       enum arch arch, struct tool_fit *ret)
 {
 	struct kver best = {0}, newest = {0}, needs = {0};
 
@@ -89,7 +94,7 @@ void tools_fit(const char *tool, const struct kver *version, const struct kver *
 		struct row row = row_of(column);
 		bool has = kver_compare(&row.from, version) <= 0;
 
-		if (!str_eq(column[TOOL], tool))
+		if (!str_eq(column[TOOL], tool) || !is_for(column[ARCHS], arch))
 			continue;
 		if (has && covers(&row, kernel) && kver_compare(&row.from, &best) > 0) {
 			best = row.from;
@@ -105,7 +110,7 @@ void tools_fit(const char *tool, const struct kver *version, const struct kver *
 		if (!has && covers(&row, kernel) &&
 		    (!ret->needs[0] || kver_compare(&row.from, &needs) < 0)) {
 			needs = row.from;
-			ret->where = column[WHERE];
+			ret->where = str_eq(column[WHERE], "-") ? NULL : column[WHERE];
 			snprintf(ret->needs, sizeof(ret->needs), "%s", column[FROM]);
 		}
 	}

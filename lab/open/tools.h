@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "jail/base/arch.h"
 #include "jail/base/kver.h"
 
 struct tool_fit {
@@ -23,7 +24,7 @@ struct tool_fit {
 
 /* tool: "crash" or "drgn". Another one reads nothing. */
 void tools_fit(const char *tool, const struct kver *version, const struct kver *kernel,
-	       struct tool_fit *ret);
+	       enum arch arch, struct tool_fit *ret);
 
 /*
  * The version in what the tool says of itself (--version): the word after its name, at the start of

@@ -22,25 +22,32 @@ static void fits(void **state)
 {
 	static const struct {
 		const char *tool, *version, *kernel;
+		enum arch arch;
 		bool reads, kdump, one_arch;
 		const char *options, *newest, *needs, *where;
 	} cases[] = {
-		{"crash", "8.0.2", "5.10.223", true, true, true, NULL, "6.1", "8.0.6", "trixie"},
-		{"crash", "8.0.2", "6.1.176", true, true, true, NULL, "6.1", "8.0.6", "trixie"},
-		{"crash", "8.0.2", "6.2", false, false, false, NULL, "6.1", "8.0.6", "trixie"},
-		{"crash", "8.0.2", "6.12.107", false, false, false, NULL, "6.1", "8.0.6", "trixie"},
-		{"crash", "8.0.2", "7.2.12", false, false, false, NULL, "6.1", "9.0.2", "sid"},
-		{"crash", "8.0.6", "6.12.107", true, true, true, NULL, "6.12", "", NULL},
-		{"crash", "8.0.6", "7.2", false, false, false, NULL, "6.12", "9.0.2", "sid"},
-		{"crash", "9.0.2", "6.1", true, true, true, NULL, "7.2", "", NULL},
-		{"crash", "9.0.2", "7.2", true, true, true, "--no_modules", "7.2", "", NULL},
-		{"crash", "10.0", "7.3", false, false, false, NULL, "7.2", "", NULL},
-		{"crash", "7.3.0", "6.1", false, false, false, NULL, "", "8.0.2", "bookworm"},
-		{"crash", "8.0.2", "4.19", false, false, false, NULL, "6.1", "", NULL},
-		{"drgn", "0.0.22", "6.12", true, false, false, NULL, NULL, "", NULL},
-		{"drgn", "0.0.31", "5.10", true, false, false, NULL, NULL, "", NULL},
-		{"drgn", "0.0.13", "6.1", false, false, false, NULL, "", "0.0.22", "bookworm"},
-		{"kgdb", "1.0", "6.1", false, false, false, NULL, "", "", NULL},
+		/* clang-format off */
+		{"crash", "8.0.2", "5.10.223", ARCH_AMD64, true, true, true, NULL, "6.1", "8.0.6", "trixie"},
+		{"crash", "8.0.2", "6.1.176", ARCH_ARM64, true, true, true, NULL, "6.1", "8.0.6", "trixie"},
+		{"crash", "8.0.2", "6.2", ARCH_AMD64, false, false, false, NULL, "6.1", "8.0.6", "trixie"},
+		{"crash", "8.0.2", "6.12.107", ARCH_AMD64, false, false, false, NULL, "6.1", "8.0.6", "trixie"},
+		{"crash", "8.0.2", "7.2.12", ARCH_AMD64, false, false, false, NULL, "6.1", "9.0.2", "sid"},
+		{"crash", "8.0.6", "6.12.107", ARCH_AMD64, true, true, true, NULL, "6.12", "", NULL},
+		{"crash", "8.0.6", "7.2", ARCH_AMD64, false, false, false, NULL, "6.12", "9.0.2", "sid"},
+		{"crash", "9.0.2", "6.1", ARCH_AMD64, true, true, true, NULL, "7.2", "", NULL},
+		{"crash", "9.0.2", "7.2", ARCH_AMD64, true, true, true, "--no_modules", "7.2", "", NULL},
+		{"crash", "10.0", "7.3", ARCH_AMD64, false, false, false, NULL, "7.2", "", NULL},
+		{"crash", "7.3.0", "6.1", ARCH_AMD64, false, false, false, NULL, "", "8.0.2", "bookworm"},
+		{"crash", "8.0.2", "4.19", ARCH_AMD64, false, false, false, NULL, "6.1", "", NULL},
+		{"drgn", "0.0.22", "6.1", ARCH_AMD64, true, false, false, NULL, "6.2", "0.0.31", "trixie"},
+		{"drgn", "0.0.22", "6.12", ARCH_AMD64, false, false, false, NULL, "6.2", "0.0.31", "trixie"},
+		{"drgn", "0.0.22", "6.12", ARCH_ARM64, true, false, false, NULL, "7.2", "0.0.31", "trixie"},
+		{"drgn", "0.0.31", "6.12", ARCH_AMD64, true, false, false, NULL, "6.15", "0.3.0", NULL},
+		{"drgn", "0.0.31", "7.2", ARCH_AMD64, false, false, false, NULL, "6.15", "0.3.0", NULL},
+		{"drgn", "0.3.0", "7.2", ARCH_AMD64, true, false, false, NULL, "7.3", "", NULL},
+		{"drgn", "0.0.13", "6.1", ARCH_AMD64, false, false, false, NULL, "", "0.0.22", "bookworm"},
+		{"kgdb", "1.0", "6.1", ARCH_AMD64, false, false, false, NULL, "", "", NULL},
+		/* clang-format on */
 	};
 
 	(void)state;
@@ -49,15 +56,14 @@ static void fits(void **state)
 		struct tool_fit fit;
 
 		print_message("# %s %s on %s\n", cases[i].tool, cases[i].version, cases[i].kernel);
-		tools_fit(cases[i].tool, &version, &kernel, &fit);
+		tools_fit(cases[i].tool, &version, &kernel, cases[i].arch, &fit);
 		assert_int_equal(fit.reads, cases[i].reads);
 		assert_int_equal(fit.kdump, cases[i].kdump);
 		assert_int_equal(fit.one_arch, cases[i].one_arch);
 		assert_int_equal(!fit.options, !cases[i].options);
 		if (fit.options)
 			assert_string_equal(fit.options, cases[i].options);
-		if (cases[i].newest)
-			assert_string_equal(fit.newest, cases[i].newest);
+		assert_string_equal(fit.newest, cases[i].newest);
 		assert_string_equal(fit.needs, cases[i].needs);
 		assert_int_equal(!fit.where, !cases[i].where);
 		if (fit.where)
