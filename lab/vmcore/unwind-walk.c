@@ -94,7 +94,7 @@ static bool makes_sense(const struct walk *before, struct walk *w)
 	uint8_t byte;
 
 	if (walk_reg(before, walk_sp(w), &was) && walk_reg(w, walk_sp(w), &is) &&
-	    (is < was || is - was >= e->stack_size) && ++w->switches > WALK_SWITCHES)
+	    (is <= was || is - was >= e->stack_size) && ++w->switches > WALK_SWITCHES)
 		return false;
 	if (w->interrupted)
 		return true;
