@@ -303,8 +303,11 @@ static int start_machine(struct session *s, struct virt *v, struct err *err)
 	disk = job->image->disk ? realpath(job->image->disk, NULL) : NULL;
 	if (job->image->disk && !disk)
 		return err_errno(err, "guest image %s", job->image->disk);
-	if (job->nokaslr)
-		spec.cmdline = "nokaslr";
+	/* A kernel that stops at an oops leaves it on the stack that is dumped. */
+	if (job->oops_continue)
+		spec.cmdline = job->nokaslr ? "nokaslr" : NULL;
+	else
+		spec.cmdline = job->nokaslr ? "nokaslr oops=panic" : "oops=panic";
 	spec.paused = job->debug && job->debug->wait_at_start;
 	if (s->tty) {
 		spec.console = s->tty;
