@@ -90,6 +90,43 @@ static void test_source(void **state)
 	assert_true(strstr(printed.data, "s.deb") < strstr(printed.data, "u.deb"));
 }
 
+#define HEADERS(packages)                                             \
+	"      headers:\n        suite: bookworm\n        snapshot: " \
+	"20261122T000000Z\n        packages:\n" packages
+#define HEADER(name)                                                 \
+	"          - name: " name "\n            version: \"1-1\"\n" \
+	"            path: pool/" name ".deb\n            size: 3\n" \
+	"            sha256: \"" DIGEST "\"\n"
+
+/* Headers are of an architecture, with a date of their own; what follows has its own again. */
+static void test_headers(void **state)
+{
+	static const char text[] =
+		KERNEL("6.1", "amd64", ENTRY("linux-image-x", "pool/x.deb", "12", DIGEST))
+			HEADERS(HEADER("linux-headers-x") HEADER("linux-kbuild-6.1"))
+				SOURCE(SOURCE_PACKAGE("pool/s.deb"));
+	auto_cleanup(kernels_lock) lock = {0}, again = {0};
+	auto_cleanup(buf) printed = {0};
+	const struct lock_kernel *k;
+	struct err err = {0};
+
+	(void)state;
+	if (kernels_lock_parse("l", text, strlen(text), &lock, &err) < 0)
+		fail_msg("%s", err.msg);
+	k = kernels_lock_find(&lock, "6.1", ARCH_AMD64);
+	assert_int_equal(k->n_headers, 2);
+	assert_string_equal(k->headers[1].name, "linux-kbuild-6.1");
+	assert_string_equal(k->headers[1].path, "pool/linux-kbuild-6.1.deb");
+	assert_string_equal(k->headers[0].snapshot, "20261122T000000Z");
+	assert_string_equal(k->debs[0].snapshot, "20261121T000000Z");
+	assert_string_equal(kernels_lock_source(&lock, "6.1")->package.snapshot,
+			    "20261121T000000Z");
+	kernels_lock_print(&lock, &printed);
+	assert_int_equal(kernels_lock_parse("l", printed.data, printed.len, &again, &err), 0);
+	assert_int_equal(again.items[0].n_headers, 2);
+	assert_non_null(strstr(printed.data, HEADERS(HEADER("linux-headers-x"))));
+}
+
 /* Entries are sorted by version, not by text; a second put replaces the first. */
 static void test_put_and_order(void **state)
 {
@@ -155,6 +192,12 @@ static void test_refused(void **state)
 		{KERNEL("6.1", "amd64", ENTRY("n", "p.deb", "1", "abc")),
 		 "l:14:19: sha256 must be 64"},
 		{KERNEL("6.1", "amd64", ENTRY("n", "p.deb", "1", "X" DIGEST)), "sha256 must be 64"},
+		{KERNEL("6.1", "amd64", ENTRY("n", "p.deb", "1", DIGEST)) HEADERS(""),
+		 "l:18:18: packages must be a list of 1 to 8"},
+		{KERNEL("6.1", "amd64", ENTRY("n", "p.deb", "1", DIGEST)) HEADERS(HEADER("../n")),
+		 "name must be a name"},
+		{KERNEL("6.1", "amd64", ENTRY("n", "p.deb", "1", DIGEST)) "      headers: {}\n",
+		 "l:15:16: suite is missing"},
 		{"schema: 1\nkernels:\n  \"6.1\":\n" SOURCE(""), "l:5:7: package is missing"},
 		{"schema: 1\nkernels:\n  \"6.1\":\n" SOURCE(SOURCE_PACKAGE("/p.deb")),
 		 "l:11:15: path must be a path inside"},
@@ -347,10 +390,11 @@ static void test_pins_refused(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_source),
-		cmocka_unit_test(test_put_and_order), cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_closure),	      cmocka_unit_test(test_packages_refused),
-		cmocka_unit_test(test_pins),	      cmocka_unit_test(test_pins_refused),
+		cmocka_unit_test(test_round_trip),	 cmocka_unit_test(test_source),
+		cmocka_unit_test(test_headers),		 cmocka_unit_test(test_put_and_order),
+		cmocka_unit_test(test_refused),		 cmocka_unit_test(test_closure),
+		cmocka_unit_test(test_packages_refused), cmocka_unit_test(test_pins),
+		cmocka_unit_test(test_pins_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,11 +99,16 @@ static void test_mistakes(void **state)
 		TREE "wrong/files.yml:5:5: folder is not a regular file",
 		TREE "wrong/files.yml:6:5: a.txt/b does not exist (a part of its path is a file)",
 		TREE "wrong/key.yml:1:1: unknown key 'rum' in a scenario (did you mean 'run'?)",
+		TREE "wrong/modules.yml:2:20: module nix/: there is no Kbuild or Makefile in " TREE
+		     "wrong/nix",
+		TREE
+		"wrong/modules.yml:2:26: module nix: there is no Kbuild or Makefile in ./vm/nix",
 	};
 	auto_cleanup(strv) mistakes = {0};
 	struct err err = {0};
 
 	(void)state;
+	assert_int_equal(setenv("LAB_HOME", ".", 1), 0);
 	load_fails(TREE "wrong", NULL, -EINVAL, &mistakes, &err);
 	assert_string_equal(err.msg, wanted[0]);
 	assert_int_equal(mistakes.n, array_len(wanted));

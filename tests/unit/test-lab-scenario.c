@@ -248,13 +248,26 @@ static void test_hostile(void **state)
 	assert_non_null(strstr(err.msg, "more than 1000 bytes"));
 }
 
+static void test_modules(void **state)
+{
+	static const char text[] = "run: a\nmodules: [crashme, driver/, sub/a-b]\n";
+	auto_cleanup(scenario) s = {0};
+
+	(void)state;
+	assert_int_equal(scenario_parse("m.yml", text, strlen(text), &s, NULL), 0);
+	assert_list(&s.modules, "crashme|driver/|sub/a-b");
+	assert_int_equal(s.modules_at[1].line, 2);
+	assert_int_equal(s.modules_at[1].column, 20);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bad),	 cmocka_unit_test(test_good),
-		cmocka_unit_test(test_profile),	 cmocka_unit_test(test_full),
-		cmocka_unit_test(test_defaults), cmocka_unit_test(test_when),
-		cmocka_unit_test(test_hostile),	 cmocka_unit_test(test_reports),
+		cmocka_unit_test(test_bad),	cmocka_unit_test(test_good),
+		cmocka_unit_test(test_profile), cmocka_unit_test(test_full),
+		cmocka_unit_test(test_modules), cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_when),	cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_reports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
