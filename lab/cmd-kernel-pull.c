@@ -60,7 +60,7 @@ static int pull_headers(const struct kernel_selection *of, const struct lock_ker
 	r = kernel_headers_fetch(&of->lock, k, want, &h, &err);
 	progress_stop(want->data);
 	if (r < 0 && (r != -ENOTSUP || !of->all))
-		return fail(r, &err);
+		return fail(r == -ENOTSUP ? -ENOENT : r, &err);
 	tell(k, r < 0 ? "no headers in the archive" : "headers ready");
 	return EXIT_MET;
 }

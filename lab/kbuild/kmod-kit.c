@@ -226,6 +226,16 @@ int kmod_kit_prepare(struct kmod_kit *kit, const struct kernel_want *want,
 
 /* ---- flags ---- */
 
+void kmod_kit_maps(const struct kmod_kit *kit, struct buf *out)
+{
+	const char *const dirs[] = {kit->dir, kit->obj};
+
+	buf_adds(out, "");
+	for (size_t i = 0; !kit->tree && i < array_len(dirs); i++)
+		buf_addf(out, " -ffile-prefix-map=%s=/usr/src/linux-%s", dirs[i],
+			 kit->kernel->version);
+}
+
 /*
  * What Debian's configuration takes for granted of its compiler, and others lack. make's command
  * line is stronger than include/config/auto.conf; what C code sees (autoconf.h) stays.

@@ -38,6 +38,8 @@ int kmod_kit_find(const struct kernel *kernel, struct kmod_kit *ret, struct err 
  */
 int kmod_kit_prepare(struct kmod_kit *kit, const struct kernel_want *want,
 		     const struct toolchain *tc, int log, const char *log_path, struct err *err);
+/* Add " -ffile-prefix-map=…" for folders that are ours: as kernels built here have it. */
+void kmod_kit_maps(const struct kmod_kit *kit, struct buf *out);
 /* More words for make's command line. */
 int kmod_kit_flags(const struct kmod_kit *kit, struct strv *argv, struct err *err);
 

@@ -14,7 +14,7 @@
 #include "lab/kbuild/make.h"
 
 /* Part of every key: to be raised when the same files come to give another module. */
-#define RECIPE 1
+#define RECIPE 2
 
 enum { DEPTH_MAX = 8, KEY_DIGITS = 16 };
 
@@ -224,11 +224,13 @@ static void log_command(int log, const struct strv *argv)
 static int run_make(struct build *b, const struct toolchain *tc, int log, struct err *err)
 {
 	auto_cleanup(strv) argv = {0};
+	auto_cleanup(buf) kit = {0};
 	int r;
 
+	kmod_kit_maps(&b->kit, &kit);
 	make_argv(&argv, b->kit.dir, b->kit.obj, tc);
 	strv_addf(&argv, "M=%s", b->stage);
-	strv_addf(&argv, "KCFLAGS=-ffile-prefix-map=%s=%s", b->stage, b->name);
+	strv_addf(&argv, "KCFLAGS=-ffile-prefix-map=%s=%s%s", b->stage, b->name, kit.data);
 	r = kmod_kit_flags(&b->kit, &argv, err);
 	if (r < 0)
 		return r;
@@ -304,25 +306,25 @@ static int build_it(struct build *b, struct err *err)
 }
 
 /* The last part of a folder's path. */
-static char *base_name(const char *dir)
+static char *base_name(const char *dir, struct err *err)
 {
 	auto_free char *real = realpath(dir, NULL);
 
+	if (!real)
+		err_errno(err, "%s", dir);
 	return real ? xstrdup(strrchr(real, '/') + 1) : NULL;
 }
 
 int kmod_build(const char *dir, const struct kernel *kernel, const struct kernel_want *want,
 	       struct kmod *ret, struct err *err)
 {
-	auto_cleanup(build) b = {.kernel = kernel, .want = want, .name = base_name(dir)};
-	auto_free char *cache = cache_dir("modules", err), *lock_path = NULL;
+	auto_cleanup(build) b = {.kernel = kernel, .want = want, .name = base_name(dir, err)};
+	auto_free char *cache = b.name ? cache_dir("modules", err) : NULL, *lock_path = NULL;
 	auto_close int lock = -1;
 	int r;
 
 	if (!cache)
 		return err ? -err->code : -EIO;
-	if (!b.name)
-		return err_errno(err, "%s", dir);
 	if (make_check_path(b.name, "the module's folder", err) < 0)
 		return -EINVAL;
 	b.what = str_printf("building module %s for kernel %s %s", b.name, kernel->name,
