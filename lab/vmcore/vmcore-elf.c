@@ -64,13 +64,10 @@ static void add_run(struct core *c, const struct vm_run *run)
 	}
 }
 
-static void add_runs(struct core *c, struct vmcore *v)
+static void add_runs(struct core *c, const struct vm_runs *runs)
 {
-	auto_cleanup(vm_runs) runs = {0};
-
-	vm_map_list(v, &runs);
-	for (size_t i = 0; i < runs.n; i++)
-		add_run(c, &runs.items[i]);
+	for (size_t i = 0; i < runs->n; i++)
+		add_run(c, &runs->items[i]);
 }
 
 static Elf64_Ehdr make_ehdr(const struct vmcore *v)
@@ -161,12 +158,14 @@ static int write_core(int fd, struct vmcore *v, const char *path, struct err *er
 {
 	auto_free struct vm_segment *segments = xcalloc(v->n_ranges + 1, sizeof(*segments));
 	auto_cleanup(buf) notes = {0};
+	auto_cleanup(vm_runs) runs = {0};
 	auto_cleanup(core) c = {.segments = segments, .n_segments = v->n_ranges};
 	Elf64_Ehdr ehdr = make_ehdr(v);
 	uint64_t at, memory;
 	int r;
 
 	make_notes(v, &notes);
+	vm_map_list(v, &runs);
 	for (size_t i = 0; i < v->n_ranges; i++)
 		segments[i] = (struct vm_segment){v->ranges[i].address, v->ranges[i].len, 0};
 	/* once to know how many headers there are, and so where memory begins */
@@ -182,7 +181,7 @@ static int write_core(int fd, struct vmcore *v, const char *path, struct err *er
 					  .p_offset = at,
 					  .p_filesz = notes.len,
 					  .p_memsz = notes.len});
-		add_runs(&c, v);
+		add_runs(&c, &runs);
 	}
 	ehdr.e_phnum = (Elf64_Half)c.n;
 	if (ftruncate(fd, (off_t)memory) < 0)
@@ -259,6 +258,7 @@ static int write_table(const char *path, const struct vmcore *v, struct core *c,
 int vmcore_map_elf(const char *path, struct err *err)
 {
 	auto_free struct elf_segment *segments = NULL;
+	auto_cleanup(vm_runs) runs = {0};
 	auto_cleanup(core) c = {0};
 	auto_vmcore v = NULL;
 	uint64_t stext;
@@ -279,6 +279,7 @@ int vmcore_map_elf(const char *path, struct err *err)
 	c.segments = v->segments;
 	c.n_segments = v->n_segments;
 	add_phdr(&c, (Elf64_Phdr){.p_type = PT_NOTE});
-	add_runs(&c, v);
+	vm_map_list(v, &runs);
+	add_runs(&c, &runs);
 	return write_table(path, v, &c, err);
 }

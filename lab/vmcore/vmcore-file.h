@@ -11,7 +11,7 @@
 enum {
 	VM_PAGE = 4096,
 	VM_NOTES_MAX = 16 << 20,
-	VM_CACHE_SIZE = 8 << 20,
+	VM_CACHE_SIZE = 4 << 20,
 	VM_UNIT_MAX = 64 << 10,
 	VM_RANGES_MAX = 1 << 18,
 	VM_TLB_SIZE = 1024,

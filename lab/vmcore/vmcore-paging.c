@@ -144,18 +144,17 @@ struct walk {
 	struct vmcore *v;
 	struct vm_runs *runs;
 	uint64_t *seen; /* addresses of tables + 1, by their hash */
-	size_t n_seen;
+	size_t n_seen, max;
 };
-enum { SEEN_SIZE = TABLES_MAX * 2 };
 
 static bool is_new(struct walk *w, uint64_t table)
 {
-	size_t at = (table / VM_PAGE * 0x9e3779b97f4a7c15ULL >> 32) % SEEN_SIZE;
+	size_t at = (table / VM_PAGE * 0x9e3779b97f4a7c15ULL >> 32) % (w->max * 2);
 
-	for (; w->seen[at]; at = (at + 1) % SEEN_SIZE)
+	for (; w->seen[at]; at = (at + 1) % (w->max * 2))
 		if (w->seen[at] == table + 1)
 			return false;
-	if (w->n_seen == TABLES_MAX)
+	if (w->n_seen == w->max)
 		return false;
 	w->seen[at] = table + 1;
 	w->n_seen++;
@@ -236,7 +235,10 @@ void vm_paging_list(struct vmcore *v, struct vm_runs *ret)
 
 	if (!v->paging.known)
 		return;
-	w.seen = xcalloc(SEEN_SIZE, sizeof(*w.seen));
+	for (size_t i = 0; i < v->n_ranges && w.max < TABLES_MAX; i++)
+		w.max += v->ranges[i].len / VM_PAGE + 1;
+	w.max = w.max < TABLES_MAX ? w.max : TABLES_MAX;
+	w.seen = xcalloc(w.max, 2 * sizeof(*w.seen));
 	walk_table(&w, v->paging.root, v->paging.top, UINT64_MAX << v->paging.bits);
 	free(w.seen);
 }
