@@ -57,12 +57,14 @@ struct session {
 	struct kernel kernel;
 	struct open_want want;
 	struct open_choice choice;
+	struct strv modules;
 	const volatile int *cancel;
 };
 
 static void session_deinit(struct session *s)
 {
 	open_choice_deinit(&s->choice);
+	strv_deinit(&s->modules);
 	kernel_deinit(&s->kernel);
 	dump_place_deinit(&s->place);
 }
@@ -235,7 +237,6 @@ static int run(struct session *s, struct progress *progress, const char *name, s
 	int r = dump_find(name, &s->place, err);
 
 	s->want.get = &get;
-	s->want.modules = s->place.dir;
 	if (r == 0 && a->elf)
 		return write_elf(s, err);
 	if (r == 0 && !(a->summary && s->place.dir && !a->kernel))
@@ -248,6 +249,8 @@ static int run(struct session *s, struct progress *progress, const char *name, s
 		r = open_choose(&s->kernel, &s->want, &s->choice, err);
 	if (r < 0)
 		return r;
+	open_modules(&s->kernel, &s->modules);
+	s->want.modules = s->modules.items;
 	progress_silence(progress);
 	return a->print ? print_command(s, err) : open_tool(s, err);
 }

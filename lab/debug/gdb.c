@@ -221,11 +221,14 @@ static void add_variables(struct strv *argv, const struct symbols *symbols,
 {
 	static const char *const kinds[] = {
 		[SYMBOLS_FULL] = "full", [SYMBOLS_TYPES] = "types", [SYMBOLS_NAMES] = "names"};
+	auto_cleanup(buf) more = {0};
 
 	add_string(argv, "lab_symbols", kinds[symbols->kind]);
 	add_string(argv, "lab_kernel", how->kernel);
 	add_string(argv, "lab_modules", symbols->modules);
-	add_string(argv, "lab_more_modules", how->modules);
+	for (size_t i = 0; how->modules && how->modules[i]; i++)
+		buf_addf(&more, "%s%s", i ? ":" : "", how->modules[i]);
+	add_string(argv, "lab_more_modules", more.data);
 	if (how->core)
 		add_string(argv, "lab_vmlinux", symbols->vmlinux);
 	/* Debian's names of C files have no folder before them, those of assembler files have */

@@ -15,8 +15,7 @@ struct gdb_how {
 	const char *address;  /* for "target remote"; waited for until it is there; or NULL */
 	const char *kernel;   /* what to call it ("6.1 amd64"); or NULL */
 	const char *core;     /* a vmcore instead of an address; or NULL */
-	const char
-		*modules; /* a folder with more modules' symbols than symbols->modules; or NULL */
+	char *const *modules; /* more folders with modules' symbols; NULL-terminated, or NULL */
 };
 
 /*

@@ -81,7 +81,8 @@ Usage: lab-core FILE"""
             raise Trouble("lab-core: %s" % why)
         orc.use()
         try:
-            count = modules.load(convenience("lab_modules"), convenience("lab_more_modules"))
+            count = modules.load(convenience("lab_modules"),
+                                 *(convenience("lab_more_modules") or "").split(":"))
         except (gdb.error, gdb.GdbError) as why:
             count = 0
             print("lab: modules' symbols are left out: %s" % why)

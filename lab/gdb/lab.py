@@ -2,7 +2,7 @@
 
 What is known beforehand comes in convenience variables, each of which may be missing:
   $lab_modules   folder below which the modules' files with symbols are
-  $lab_more_modules   another one
+  $lab_more_modules   more of them, joined by colons
   $lab_vmlinux   the kernel's symbols, for a dump: lab-core loads them for where it has the kernel
   $lab_payload   process id of the payload, in the guest
 """

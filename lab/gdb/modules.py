@@ -52,14 +52,15 @@ def sections(module):
         yield string(one["attr"]["name"]), pointer(one["private"])
 
 
-def files(folder):
-    """{name: file} of the modules below a folder that gdb can read."""
+def files(folders):
+    """{name: [file]} of the modules below folders that gdb can read."""
     found = {}
-    for where, _, names in os.walk(folder):
-        for name in names:
-            stem, dot, rest = name.partition(".ko")
-            if dot and rest in ("", ".debug"):
-                found[stem.replace("-", "_")] = os.path.join(where, name)
+    for folder in folders:
+        for where, _, names in os.walk(folder):
+            for name in names:
+                stem, dot, rest = name.partition(".ko")
+                if dot and rest in ("", ".debug"):
+                    found.setdefault(stem.replace("-", "_"), []).append(os.path.join(where, name))
     return found
 
 
@@ -76,9 +77,7 @@ def _is_of(path, module_sections):
 
 def load(*folders):
     """Have gdb load the symbols of the loaded modules; returns how many have theirs now."""
-    have = {}
-    for folder in folders:
-        have.update(files(folder) if folder else {})
+    have = files(filter(None, folders))
     if not have:
         return 0
     ctype("struct module")
@@ -87,13 +86,14 @@ def load(*folders):
         if name not in have:
             continue
         where = dict(sections(module))
-        if _loaded.get(name) == where.get(".text") or "'" in have[name]:
+        if _loaded.get(name) == where.get(".text"):
             continue
-        if not _is_of(have[name], where):
+        fitting = [path for path in have[name] if "'" not in path and _is_of(path, where)]
+        if not fitting:
             print("lab: %s: %s is of another build, its symbols are left out"
-                  % (name, have[name]))
+                  % (name, have[name][-1]))
             continue
-        _add(have[name], where)
+        _add(fitting[-1], where)
         _loaded[name] = where.get(".text")
     return len(_loaded)
 

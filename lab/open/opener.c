@@ -164,6 +164,28 @@ int open_choose(const struct kernel *k, const struct open_want *want, struct ope
 	return 0;
 }
 
+/* NAME-KERNEL-ARCH-KEY, as kmod.h has it. */
+static bool is_module_of(const char *name, const struct kernel *k)
+{
+	auto_free char *middle = str_printf("-%s-%s-", k->name, arch_name(k->arch));
+	const char *found = strstr(name, middle);
+
+	return found && strspn(found + strlen(middle), "0123456789abcdef") == 16 &&
+	       !found[strlen(middle) + 16];
+}
+
+void open_modules(const struct kernel *k, struct strv *ret)
+{
+	auto_free char *dir = cache_dir("modules", NULL);
+	auto_closedir DIR *d = dir ? opendir(dir) : NULL;
+
+	for (const struct dirent *e; d && (e = readdir(d));)
+		if (is_module_of(e->d_name, k))
+			strv_take(ret, path_join(dir, e->d_name));
+	if (ret->n)
+		strv_sort(ret);
+}
+
 /* ---- the dump ---- */
 
 int open_check(const char *path, const struct kernel *k, struct err *err)
@@ -344,12 +366,10 @@ static int drgn_command(const struct open_choice *c, const struct open_want *wan
 	strv_add(argv, c->symbols.vmlinux);
 	strv_add(argv, start);
 	strv_addf(argv, "--core=%s", file);
-	for (int i = 0; i < 2; i++) {
-		const char *folder = i ? want->modules : c->symbols.modules;
-
-		if (folder)
-			strv_addf(argv, "--modules=%s", folder);
-	}
+	if (c->symbols.modules)
+		strv_addf(argv, "--modules=%s", c->symbols.modules);
+	for (size_t i = 0; want->modules && want->modules[i]; i++)
+		strv_addf(argv, "--modules=%s", want->modules[i]);
 	for (size_t i = 0; want->scripts && want->scripts[i]; i++)
 		strv_add(argv, want->scripts[i]);
 	return 0;

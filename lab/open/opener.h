@@ -20,9 +20,9 @@ struct open_want {
 	enum open_tool tool;
 	char *const *scripts; /* NULL-terminated; NULL or none: a person sits there */
 	enum symbols_want from;
-	const char *vmlinux; /* the user's own; or NULL */
-	const char *modules; /* a folder with the cell's own modules; or NULL */
-	const char *gdb;     /* another gdb; or NULL */
+	const char *vmlinux;  /* the user's own; or NULL */
+	char *const *modules; /* folders in which modules of one's own may be; NULL-terminated */
+	const char *gdb;      /* another gdb; or NULL */
 	bool pwndbg;
 	const struct kernel_want *get;
 };
@@ -48,6 +48,12 @@ DEFINE_CLEANUP(open_choice, open_choice_deinit)
  */
 int open_choose(const struct kernel *kernel, const struct open_want *want, struct open_choice *ret,
 		struct err *err);
+
+/*
+ * The folders of modules that were built for the kernel (lab/kbuild/kmod.h), added to ret: those of
+ * earlier sources, too, as a dump may be older. Build ids tell which of them was loaded.
+ */
+void open_modules(const struct kernel *kernel, struct strv *ret);
 
 /*
  * Compare the dump with the kernel that the symbols are of. -EBADMSG: damaged, or another kernel's
