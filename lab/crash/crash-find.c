@@ -11,6 +11,7 @@
 enum {
 	REPORT_LINES = 250, /* of its own context; and twice as many of others' between them */
 	REPORT_BYTES = 1 << 20,
+	HEADERS = 4,		 /* lines of one report that are remembered */
 	SEQUEL_BYTES = 16 << 10, /* a panic as near as this to an oops is what the oops became */
 };
 
@@ -24,12 +25,15 @@ struct reading {
 	const char *access;
 	unsigned int flags; /* of its headers, all of them */
 	struct crash_stack stack;
+	uint64_t headers[HEADERS]; /* hashes of its first line and of headers within; 0: none */
 	size_t end;
 };
 
 /* The report that a crash was made of, to know it again. */
 struct origin {
 	struct crash_line line;
+	uint64_t headers[HEADERS];
+	bool named; /* by a header that says better what it is */
 	size_t end;
 };
 
@@ -135,13 +139,25 @@ static void set_header(struct reading *r, const struct crash_header *header, con
 						 star[i].len};
 }
 
+static void remember_header(struct reading *r, const struct crash_line *line)
+{
+	size_t i = 0;
+
+	while (i < HEADERS && r->headers[i])
+		i++;
+	if (line->stamp && i < HEADERS)
+		r->headers[i] = line_hash(line);
+}
+
 /* A header within a report. Returns false when it begins another one. */
-static bool inner_header(struct reading *r, const struct crash_header *header, const char *text,
+static bool inner_header(struct reading *r, const struct crash_line *line,
+			 const struct crash_header *header, const char *text,
 			 const struct crash_span star[CRASH_STARS])
 {
 	if (!(header->flags & (CRASH_INSIDE | CRASH_SEQUEL)))
 		return false;
 	r->flags |= header->flags & (CRASH_OOPS | CRASH_PANIC | CRASH_WARNING);
+	remember_header(r, line);
 	if (header->flags & CRASH_NAMES && !(r->header->flags & CRASH_NAMES))
 		set_header(r, header, text, star, text);
 	return true;
@@ -184,7 +200,7 @@ static void read_lines(const struct finder *f, struct reading *r, size_t at)
 		own++;
 		crash_line_copy(&line, text);
 		header = crash_header_begins(*text) ? crash_header_find(text, star) : NULL;
-		if (header && !inner_header(r, header, text, star))
+		if (header && !inner_header(r, &line, header, text, star))
 			return;
 		r->end = at;
 		if (ends_report(text))
@@ -207,17 +223,21 @@ static bool is_inside(const struct finder *f, const struct crash_line *line)
 	return false;
 }
 
-/* Whether the report is there already: the console's and the channel's copy of one. */
-static struct crash *known(struct finder *f, const struct crash_line *line)
+static bool shares_line(const uint64_t a[HEADERS], const uint64_t b[HEADERS])
 {
-	for (size_t i = 0; i < f->ret->n; i++) {
-		const struct crash_line *other = &f->origins[i].line;
+	for (size_t i = 0; i < HEADERS && a[i]; i++)
+		for (size_t k = 0; k < HEADERS && b[k]; k++)
+			if (a[i] == b[k])
+				return true;
+	return false;
+}
 
-		if (line->stamp && other->stamp && line->stamp_len == other->stamp_len &&
-		    memcmp(line->stamp, other->stamp, line->stamp_len) == 0 &&
-		    line->len == other->len && memcmp(line->text, other->text, line->len) == 0)
-			return &f->ret->items[i];
-	}
+/* The report that is there already: one came by the console, its copy over the channel. */
+static struct origin *known(struct finder *f, const struct reading *r)
+{
+	for (size_t i = 0; i < f->ret->n; i++)
+		if (shares_line(f->origins[i].headers, r->headers))
+			return &f->origins[i];
 	return NULL;
 }
 
@@ -241,18 +261,21 @@ static void add(struct finder *f, const struct reading *r)
 		.guilty = r->stack.guilty,
 		.star = {r->star[0], r->star[1], r->star[2], r->star[3]},
 	};
-	struct crash *old = known(f, &r->line), *c = old;
-	bool corrupted = r->header->flags & CRASH_SEQUEL ||
-			 (!r->stack.seen && strstr(r->header->title, "%f"));
+	struct origin *old = known(f, r);
+	struct crash *c = old ? &f->ret->items[old - f->origins] : &f->ret->items[f->ret->n];
+	bool named = r->header->flags & CRASH_NAMES;
+	bool corrupted = strstr(r->header->title, "%f") ? !r->stack.seen
+							: !!(r->header->flags & CRASH_SEQUEL);
 
-	if (old && (!old->corrupted || corrupted))
+	/* a quiet console has only a part of what the channel brings */
+	if (old && (corrupted > c->corrupted || (corrupted == c->corrupted && named <= old->named)))
 		return;
-	if (old) {
-		crash_deinit(old);
-	} else {
-		f->origins[f->ret->n] = (struct origin){r->line, r->end};
-		c = &f->ret->items[f->ret->n++];
-	}
+	if (old)
+		crash_deinit(c);
+	else
+		old = &f->origins[f->ret->n++];
+	*old = (struct origin){.line = r->line, .named = named, .end = r->end};
+	memcpy(old->headers, r->headers, sizeof(old->headers));
 	*c = (struct crash){
 		.corrupted = corrupted,
 		.oops = r->flags & CRASH_OOPS,
@@ -274,6 +297,7 @@ static void take_report(struct finder *f, const struct crash_line *line, size_t 
 	r.stack.flags = header->flags;
 	memcpy(r.first, text, strlen(text) + 1);
 	set_header(&r, header, text, star, text);
+	remember_header(&r, line);
 	if (header->flags & CRASH_PANIC)
 		f->panic = line->start + 1;
 	if (is_sequel(f, &r) || f->ret->n == CRASH_MAX)

@@ -101,10 +101,11 @@ void crash_stack_line(struct crash_stack *s, const char *line)
 		s->settled = true; /* the second stack is another's */
 	if (s->flags & CRASH_LOCK && !s->settled && strstr(line, ", at: "))
 		crash_stack_header(s, strstr(line, ", at: "));
-	if (s->settled || !crash_frame_parse(line, function, &in_module))
+	if (!crash_frame_parse(line, function, &in_module))
 		return;
 	s->seen = true;
-	frame(s, function, in_module);
+	if (!s->settled)
+		frame(s, function, in_module);
 }
 
 void crash_stack_header(struct crash_stack *s, const char *line)
@@ -117,6 +118,8 @@ void crash_stack_header(struct crash_stack *s, const char *line)
 
 		while (start > line && strchr(NAME_BYTES, start[-1]))
 			start--;
+		if (start - line > 6 && strncmp(start - 6, "hint: ", 6) == 0)
+			continue; /* ODEBUG's, of a callback that is not guilty */
 		if (symbol(start, false, function, &in_module)) {
 			frame(s, function, in_module);
 			return;

@@ -212,9 +212,9 @@ const struct crash_header *crash_header_find(const char *line, struct crash_span
 		const char *word = t.words.from.items[i];
 		const struct crash_header *h;
 
-		if (!str_starts(line, word))
+		if (!str_starts(line, word) || line[strlen(word)] != ' ')
 			continue;
-		h = crash_header_find(line + strlen(word), star);
+		h = crash_header_find(line + strlen(word) + 1, star);
 		if (h)
 			return h;
 	}

@@ -184,6 +184,10 @@ void crash_title_make(const struct crash_report *r, struct crash *ret)
 	ret->guilty = *r->guilty ? xstrdup(r->guilty) : NULL;
 	str_printable(&first, r->first_line, strlen(r->first_line), LINE_SHOWN, false);
 	ret->first_line = first.data ? take_ptr(first.data) : xstrdup("");
-	for (size_t i = 0; *r->guilty && (other = crash_name_other(same, i)); i++)
-		strv_take(&ret->alternatives, printable(other, r));
+	for (size_t i = 0; *r->guilty && (other = crash_name_other(same, i)); i++) {
+		auto_free char *title = printable(other, r);
+
+		if (!str_eq(title, ret->title))
+			strv_add(&ret->alternatives, title);
+	}
 }

@@ -20,7 +20,7 @@
 #define FOLDER "tests/data/crash"
 #define TABLE FOLDER "/expected.tab"
 
-enum { SAMPLES = 30, TYPES = 10, NO_CRASH = 1 };
+enum { SAMPLES = 150, TYPES = 40, NO_CRASH = 30 };
 
 /* "NAME <tab> TITLE <tab> TYPE <tab> SIGNATURE <tab> GUILTY <tab> MARKS", "-" for nothing */
 static char *line_of(const char *name, const char *text, size_t len)
