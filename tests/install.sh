@@ -37,6 +37,10 @@ pages() {
 scenarios() {
 	"$prefix/bin/lab" list "$prefix/share/jail-lab/scenarios" | grep hello >/dev/null
 }
+module() { # its source was installed
+	"$prefix/bin/lab" run --dry-run "$prefix/share/jail-lab/scenarios/crash" >/dev/null &&
+		"$prefix/bin/lab" kernel module "$prefix/share/jail-lab/vm/crashme"
+}
 debugs() { # with the commands for gdb that were installed
 	echo lab-ps >ps.gdb
 	"$prefix/bin/lab" debug -q --batch --symbols image -x ps.gdb --out debug \
@@ -67,6 +71,7 @@ ok "lab finds its kernels" kernels
 ok "lab finds the fragments of kernels" fragments
 ok "every man page" pages
 ok "lab reads its scenarios" scenarios
+ok "lab builds its own module" module
 ok "lab debug has its commands in gdb" debugs
 cd "$OLDPWD"
 ok "nothing points back at the checkout" no_checkout
