@@ -1,5 +1,10 @@
-/* unwind-amd64.c - a step by ORC, the kernel's own tables (arch/x86/kernel/unwind_orc.c). */
+/*
+ * unwind-amd64.c - a step by ORC, the kernel's own tables (arch/x86/kernel/unwind_orc.c), or by
+ * frame pointers (unwind_frame.c).
+ */
 #include "lab/vmcore/unwind-walk.h"
+
+#include <string.h>
 
 enum { WORD = 8, USER_MODE = 3, IRET_WORDS = 5, IRET_SP = 3 };
 
@@ -78,11 +83,65 @@ static enum walk_step to_interrupted(struct walk *w, bool is_whole, uint64_t cfa
 	return regs[PT_REGS_CS] & USER_MODE ? WALK_USER : WALK_ON;
 }
 
+/* What runs or was interrupted may be before `push %rbp; mov %rsp,%rbp`, or at `ret`. */
+static void find_frame(const struct walk *w, struct frame_row *row)
+{
+	static const uint8_t push = 0x55, move[] = {0x48, 0x89, 0xe5}, ret = 0xc3, jump = 0xe9;
+	uint8_t code[4] = {0};
+
+	*row = (struct frame_row){.kind = FRAME_CALL,
+				  .cfa_register = AMD64_BP,
+				  .cfa_offset = 2 * WORD,
+				  .ra_offset = -WORD,
+				  .fp = FP_AT_CFA,
+				  .fp_offset = -2 * WORD};
+	if (!w->exact || !w->env->read(w->env->data, w->pc - 1, code, sizeof(code)))
+		return;
+	if (code[1] == push || code[1] == ret || code[1] == jump) {
+		row->cfa_register = AMD64_SP;
+		row->cfa_offset = WORD;
+		row->fp = FP_SAME;
+	} else if (code[0] == push && memcmp(code + 1, move, sizeof(move)) == 0) {
+		row->cfa_register = AMD64_SP;
+	}
+}
+
+/*
+ * The entry code leaves in rbp the address of its struct pt_regs, made odd; or 0 where a system
+ * call came in, which has one right above its return address, and where nothing called.
+ */
+static enum walk_step walk_by_fp(struct walk *w)
+{
+	struct frame_row row;
+	enum walk_step step;
+	uint64_t bp, cfa;
+
+	if (!w->env->is_code(w->env->data, w->pc - !w->exact)) {
+		if (!made_up(w, &row))
+			return WALK_LOST;
+	} else {
+		find_frame(w, &row);
+	}
+	if (!walk_reg(w, AMD64_BP, &bp))
+		return WALK_LOST;
+	if (row.cfa_register == AMD64_BP && !bp)
+		return to_interrupted(w, true, w->regs[AMD64_SP]) == WALK_USER ? WALK_USER
+									       : WALK_END;
+	if (row.cfa_register == AMD64_BP && bp & 1) {
+		step = to_interrupted(w, true, bp - 1);
+		/* a kernel thread's are empty */
+		return step == WALK_ON && !w->pc && !w->regs[AMD64_SP] ? WALK_END : step;
+	}
+	return find_cfa(w, &row, &cfa) ? to_caller(w, &row, cfa) : WALK_LOST;
+}
+
 enum walk_step walk_amd64(struct walk *w)
 {
 	struct frame_row row;
 	uint64_t cfa;
 
+	if (w->env->by_fp)
+		return walk_by_fp(w);
 	if (!w->env->row(w->env->data, w->exact ? w->pc : w->pc - 1, &row) && !made_up(w, &row))
 		return WALK_LOST;
 	if (row.kind == FRAME_END)

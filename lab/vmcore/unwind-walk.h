@@ -21,6 +21,7 @@ struct walk_env {
 	bool (*row)(void *data, uint64_t address, struct frame_row *ret);
 	uint64_t stack_size;  /* a power of 2, that stacks are aligned to */
 	uint64_t kernel_bits; /* set in every kernel address (arm64: what a PAC hides) */
+	bool by_fp;	      /* amd64 without ORC: built with frame pointers */
 	bool frame_meta;      /* arm64 from 6.13 on: empty frame records say what they stand for */
 };
 

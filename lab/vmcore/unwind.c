@@ -244,6 +244,7 @@ int unwind_open(const struct kstate *k, struct unwind **ret, struct err *err)
 	};
 	if (u->env.arch == ARCH_AMD64)
 		find_orc(u);
+	u->env.by_fp = !u->n;
 	*ret = u;
 	return 0;
 }

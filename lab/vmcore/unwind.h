@@ -1,10 +1,11 @@
 /*
  * unwind.h - the calls on a kernel stack in a dump.
  *
- * amd64: by ORC, of the image and of modules (their own tables in the dump's memory); arm64: by
- * frame pointers. Both go through exceptions and interrupts (struct pt_regs on the stack), and from
- * IRQ and exception stacks back to the task's. Where neither leads on, return addresses that lie on
- * the stack are given as guesses (reliable false), as the kernel's own "? f+0x1/0x2" are.
+ * amd64: by ORC, of the image and of modules (their own tables in the dump's memory), or where the
+ * kernel was built without by frame pointers, as arm64. Both go through exceptions and interrupts
+ * (struct pt_regs on the stack), and from IRQ and exception stacks back to the task's. Where
+ * neither leads on, return addresses that lie on the stack are given as guesses (reliable false),
+ * as the kernel's own "? f+0x1/0x2" are.
  */
 #ifndef LAB_UNWIND_H
 #define LAB_UNWIND_H

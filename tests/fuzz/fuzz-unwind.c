@@ -88,6 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		.row = arch == ARCH_AMD64 ? row_amd64 : row_arm64,
 		.stack_size = 0x4000,
 		.kernel_bits = ~0ull << 48,
+		.by_fp = len && data[0] & 8,
 		.frame_meta = len && data[0] & 2,
 	};
 	struct walk w = {.env = &env, .exact = len && data[0] & 4};

@@ -27,11 +27,9 @@ struct function {
 struct stack {
 	const char *name;
 	enum arch arch;
-	bool frame_meta;
-	struct {
-		uint64_t pc, sp, fp, lr;
-		bool exact;
-	} from;
+	bool frame_meta, by_fp;
+	uint64_t from[3], lr; /* pc, sp, fp */
+	bool exact;
 	struct word {
 		uint64_t at, value;
 	} words[WORDS];
@@ -52,6 +50,9 @@ static bool read_memory(void *data, uint64_t address, void *ret, size_t len)
 		bool is_call = !((address + len) & 0xf);
 
 		memset(ret, 0x90, len);
+		for (size_t i = 0; i < len; i++)
+			if (((address + i) & 0xff) == 0x55)
+				((uint8_t *)ret)[i] = 0x55; /* push %rbp */
 		if (is_call && s->arch == ARCH_AMD64 && len == sizeof(call))
 			memcpy(ret, call, len);
 		if (is_call && s->arch == ARCH_ARM64 && len == sizeof(bl))
@@ -140,7 +141,8 @@ enum { KERNEL_CS = 0x10, USER_CS = 0x33, EL0 = 0, EL1H = 5 };
 static const struct stack stacks[] = {
 	{
 		.name = "a call chain that ends where the kernel was entered",
-		.from = {TEXT + 0x104, STACK + 0x100, 0, .exact = true},
+		.from = {TEXT + 0x104, STACK + 0x100, 0},
+		.exact = true,
 		.functions = {{TEXT + 0x100, SP_PLUS(16)},
 			      {TEXT + 0x200, SP_PLUS(32)},
 			      {TEXT + 0x300, REGS}},
@@ -162,7 +164,8 @@ static const struct stack stacks[] = {
 	},
 	{
 		.name = "the call that does not return is its function's last instruction",
-		.from = {TEXT + 0x104, STACK + 0x100, .exact = true},
+		.from = {TEXT + 0x104, STACK + 0x100},
+		.exact = true,
 		.functions = {{TEXT + 0x100, SP_PLUS(8)},
 			      {TEXT + 0x200, SP_PLUS(8)},
 			      {TEXT + 0x300, END}},
@@ -171,7 +174,8 @@ static const struct stack stacks[] = {
 	},
 	{
 		.name = "an interrupt on a stack of its own",
-		.from = {TEXT + 0x104, IRQ_STACK + 0x3f00, .exact = true},
+		.from = {TEXT + 0x104, IRQ_STACK + 0x3f00},
+		.exact = true,
 		.functions = {{TEXT + 0x100, SP_PLUS(8)},
 			      {TEXT + 0x200, /* the task's stack pointer is on the other stack */
 			       {.kind = FRAME_CALL,
@@ -192,7 +196,8 @@ static const struct stack stacks[] = {
 	},
 	{
 		.name = "an NMI in an interrupt's first instructions keeps what is known of bp",
-		.from = {TEXT + 0x104, IRQ_STACK + 0x100, STACK + 0x300, .exact = true},
+		.from = {TEXT + 0x104, IRQ_STACK + 0x100, STACK + 0x300},
+		.exact = true,
 		.functions = {{TEXT + 0x100, IRET}, {TEXT + 0x200, BP_FRAME}, {TEXT + 0x300, END}},
 		.words = {{IRQ_STACK + 0x100, TEXT + 0x208},
 			  {IRQ_STACK + 0x108, KERNEL_CS},
@@ -202,7 +207,8 @@ static const struct stack stacks[] = {
 	},
 	{
 		.name = "the stack ran over: its pointer is in the guard page",
-		.from = {TEXT + 0x104, IRQ_STACK + 0x100, .exact = true},
+		.from = {TEXT + 0x104, IRQ_STACK + 0x100},
+		.exact = true,
 		.functions = {{TEXT + 0x100, REGS},
 			      {TEXT + 0x200, SP_PLUS(0x28)},
 			      {TEXT + 0x300, END}},
@@ -212,28 +218,32 @@ static const struct stack stacks[] = {
 	},
 	{
 		.name = "the same where nothing says how large the frame is",
-		.from = {TEXT + 0x104, STACK - 0x100, .exact = true},
+		.from = {TEXT + 0x104, STACK - 0x100},
+		.exact = true,
 		.functions = {{TEXT + 0x300, END}},
 		.words = {{STACK + 0x18, TEXT + 0x310}},
 		.found = "104! ?310.",
 	},
 	{
 		.name = "a call to nowhere",
-		.from = {0, STACK + 0x100, .exact = true},
+		.from = {0, STACK + 0x100},
+		.exact = true,
 		.functions = {{TEXT + 0x200, SP_PLUS(8)}, {TEXT + 0x300, END}},
 		.words = {{STACK + 0x100, TEXT + 0x210}, {STACK + 0x108, TEXT + 0x310}},
 		.found = "=0 210 310.",
 	},
 	{
 		.name = "generated code keeps frame pointers",
-		.from = {TEXT + 0x104, STACK + 0x100, STACK + 0x200, .exact = true},
+		.from = {TEXT + 0x104, STACK + 0x100, STACK + 0x200},
+		.exact = true,
 		.functions = {{TEXT + 0x100, SP_PLUS(8)}, {TEXT + 0x300, END}},
 		.words = {{STACK + 0x100, GENERATED + 0x50}, {STACK + 0x208, TEXT + 0x310}},
 		.found = "104! g50 310.",
 	},
 	{
 		.name = "what lies on the stack is guessed at, what only looks like it is not",
-		.from = {TEXT + 0x104, STACK + 0x100, .exact = true},
+		.from = {TEXT + 0x104, STACK + 0x100},
+		.exact = true,
 		.functions = {{TEXT + 0x200, SP_PLUS(16)},
 			      {TEXT + 0x300, SP_PLUS(8)},
 			      {TEXT + 0x400, END}},
@@ -245,15 +255,48 @@ static const struct stack stacks[] = {
 		.found = "104! ?210 ?310 ?410.",
 	},
 	{
+		.name = "frame pointers to a system call, which has none",
+		.by_fp = true,
+		.from = {TEXT + 0x104, STACK + 0x80, STACK + 0x100},
+		.exact = true,
+		.words = {{STACK + 0x100, STACK + 0x200},
+			  {STACK + 0x108, TEXT + 0x210},
+			  {STACK + 0x208, TEXT + 0x310},
+			  PT_REGS(STACK + 0x210, 0, USER, USER_CS, 0)},
+		.found = "104! 210 310 (user 1000).",
+	},
+	{
+		.name = "frame pointers through an exception at a function's start",
+		.by_fp = true,
+		.from = {TEXT + 0x110, STACK + 0x80, STACK + 0x100},
+		.words = {{STACK + 0x100, STACK + 0x201}, /* odd: registers */
+			  {STACK + 0x108, TEXT + 0x210},
+			  PT_REGS(STACK + 0x200, STACK + 0x400, TEXT + 0x355, KERNEL_CS,
+				  STACK + 0x300),
+			  {STACK + 0x300, TEXT + 0x410},
+			  {STACK + 0x400, STACK + 0x501}, /* those of a kernel thread: empty */
+			  {STACK + 0x408, TEXT + 0x510}},
+		.found = "110 210 (355!) 410 510.",
+	},
+	{
+		.name = "a frame pointer that leads nowhere",
+		.by_fp = true,
+		.from = {TEXT + 0x110, STACK + 0x80, 0x7777},
+		.words = {{STACK + 0x90, TEXT + 0x210}},
+		.found = "110 ?210",
+	},
+	{
 		.name = "a loop ends",
-		.from = {TEXT + 0x104, STACK + 0x100, STACK + 0x200, .exact = true},
+		.from = {TEXT + 0x104, STACK + 0x100, STACK + 0x200},
+		.exact = true,
 		.functions = {{TEXT + 0x100, BP_FRAME}},
 		.words = {{STACK + 0x200, STACK + 0x200}, {STACK + 0x208, TEXT + 0x110}},
 		.found = "104! 110 110 110 110 110 110 110 110 110 110 110 110 110 110 110 110 110",
 	},
 	{
 		.name = "a stack pointer that is nowhere",
-		.from = {TEXT + 0x104, ~0ull - 7, ~0ull, .exact = true},
+		.from = {TEXT + 0x104, ~0ull - 7, ~0ull},
+		.exact = true,
 		.functions = {{TEXT + 0x100, BP_FRAME}},
 		.found = "104!",
 	},
@@ -316,7 +359,9 @@ static const struct stack stacks[] = {
 	{
 		.name = "arm64: a jump to nowhere",
 		.arch = ARCH_ARM64,
-		.from = {8, STACK + 0x80, STACK + 0x100, .lr = TEXT + 0x210, .exact = true},
+		.from = {8, STACK + 0x80, STACK + 0x100},
+		.lr = TEXT + 0x210,
+		.exact = true,
 		.words = {{STACK + 0x108, TEXT + 0x310}},
 		.found = "=8 210 310.",
 	},
@@ -342,17 +387,18 @@ static void test_stacks(void **state)
 			.row = find_row,
 			.stack_size = STACK_SIZE,
 			.kernel_bits = ~0ull << 48,
+			.by_fp = s->by_fp,
 			.frame_meta = s->frame_meta,
 		};
-		struct walk w = {.env = &env, .pc = s->from.pc, .exact = s->from.exact};
+		struct walk w = {.env = &env, .pc = s->from[0], .exact = s->exact};
 		struct kframe frames[UNWIND_MAX];
 		auto_cleanup(buf) found = {0};
 		size_t n;
 
-		walk_set(&w, walk_sp(&w), s->from.sp);
-		walk_set(&w, s->arch == ARCH_AMD64 ? AMD64_BP : ARM64_FP, s->from.fp);
-		if (s->from.lr)
-			walk_set(&w, ARM64_LR, s->from.lr);
+		walk_set(&w, walk_sp(&w), s->from[1]);
+		walk_set(&w, s->arch == ARCH_AMD64 ? AMD64_BP : ARM64_FP, s->from[2]);
+		if (s->lr)
+			walk_set(&w, ARM64_LR, s->lr);
 		n = walk_stack(&w, frames, UNWIND_MAX);
 		for (size_t k = 0; k < n; k++)
 			print(&frames[k], &found);
