@@ -181,7 +181,8 @@ static bool is_name(const char *s)
 	return s[0] && s[0] != '$' && strncmp(s, ".L", 2) != 0 && strncmp(s, "__UNIQUE_ID", 11);
 }
 
-static void read_symbols(const struct kstate *k, struct kmodule *m)
+/* *budget: how many symbols may be looked at; less those of this one after. */
+static void read_symbols(const struct kstate *k, struct kmodule *m, size_t *budget)
 {
 	uint64_t kallsyms = 0, symtab = 0, strtab = 0, n = 0;
 	auto_cleanup(buf) names = {0};
@@ -191,8 +192,9 @@ static void read_symbols(const struct kstate *k, struct kmodule *m)
 	    kstate_member(k, kallsyms, "mod_kallsyms", "symtab", &symtab) < 0 ||
 	    kstate_member(k, kallsyms, "mod_kallsyms", "strtab", &strtab) < 0 ||
 	    kstate_member(k, kallsyms, "mod_kallsyms", "num_symtab", &n) < 0 || !n ||
-	    n > MODULE_SYMS_MAX)
+	    n > MODULE_SYMS_MAX || n > *budget)
 		return;
+	*budget -= n;
 	syms = xcalloc(n, sizeof(*syms));
 	if (vmcore_read(k->v, symtab, syms, n * sizeof(*syms)) < 0)
 		return;
@@ -221,7 +223,7 @@ static void read_symbols(const struct kstate *k, struct kmodule *m)
 	qsort(m->syms, m->n_syms, sizeof(*m->syms), by_address);
 }
 
-static void read_module(const struct kstate *k, uint64_t address, struct kmodule *m)
+static void read_module(const struct kstate *k, uint64_t address, size_t *budget, struct kmodule *m)
 {
 	struct krange code = {0};
 	uint32_t name_at = 0;
@@ -239,7 +241,7 @@ static void read_module(const struct kstate *k, uint64_t address, struct kmodule
 	read_code(k, m, "MOD_INIT_TEXT", "init_layout", &m->init);
 	m->base = code.start;
 	m->size = code.end - code.start;
-	read_symbols(k, m);
+	read_symbols(k, m, budget);
 }
 
 static bool is_known(const struct kstate *k, uint64_t address)
@@ -254,7 +256,7 @@ void kstate_read_modules(struct kstate *k)
 {
 	uint64_t head = 0, at = 0;
 	uint32_t list_at;
-	size_t syms = 0;
+	size_t budget = ALL_SYMS_MAX;
 
 	if (!offset_of(k, "module", "list", &list_at) ||
 	    (!kstate_symbol(k, "modules", &head) && !scan_for_modules(k, list_at, &head)))
@@ -263,14 +265,13 @@ void kstate_read_modules(struct kstate *k)
 	for (size_t i = 0; k->modules_known && at != head && i < MODULES_MAX; i++) {
 		uint64_t module = at - list_at;
 
-		if (is_known(k, module) || syms > ALL_SYMS_MAX)
+		if (is_known(k, module))
 			return;
 		/* one that is about to be loaded is none yet */
 		if (is_module(k, module)) {
-			k->modules = xreallocarray(k->modules, k->n_modules + 1,
-						   sizeof(*k->modules));
-			read_module(k, module, &k->modules[k->n_modules]);
-			syms += k->modules[k->n_modules++].n_syms;
+			k->modules =
+				xreallocarray(k->modules, k->n_modules + 1, sizeof(*k->modules));
+			read_module(k, module, &budget, &k->modules[k->n_modules++]);
 		}
 		if (vmcore_read_u64(k->v, at, &at) < 0)
 			return;

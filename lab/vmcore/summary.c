@@ -14,7 +14,8 @@
 enum {
 	LOG_MAX = 4 << 20,
 	FRAMES = 64, /* of the one that panicked */
-	FRAMES_CPU = 8,
+	FRAMES_CPU = 16,
+	REPORT_LINES = 100,
 	FRAMES_D = 24,
 	D_MAX = 64,
 	TITLE_MAX = 400,
@@ -32,6 +33,9 @@ struct report {
 	struct err why_no_log, why_no_kernel, why_no_tasks;
 	struct crashes crashes;
 	const struct ktask *task; /* that panicked; NULL: not known */
+	bool is_gone;		  /* the kernel ended who caused the crash: this one */
+	int gone_pid;
+	char gone[KTASK_COMM];
 };
 
 static void add_text(struct buf *out, const char *text, size_t len, size_t max)
@@ -177,11 +181,42 @@ static void add_header(const struct report *r)
 
 /* ---- what happened ---- */
 
-static void add_crash(const struct report *r)
+/* The text of the last panic. */
+static void add_panic(const struct report *r)
 {
 	static const char panic[] = "Kernel panic - not syncing: ";
+	const char *at = r->log.data, *end = at + r->log.len, *last = NULL;
+
+	for (; r->log.len && (at = memmem(at, end - at, panic, strlen(panic)));)
+		last = at += strlen(panic);
+	if (!last)
+		return;
+	buf_adds(r->s.out, "panic       ");
+	add_text(r->s.out, last, strcspn(last, "\n"), TITLE_MAX);
+	buf_adds(r->s.out, "\n");
+}
+
+static void add_task(const struct report *r)
+{
+	struct buf *out = r->s.out;
+
+	buf_adds(out, "task        ");
+	if (r->is_gone) {
+		buf_addf(out, "%s, pid %d: the kernel ended it, and nothing is left of it\n",
+			 r->gone, r->gone_pid);
+	} else if (r->task) {
+		summary_task(&r->s, r->task);
+		buf_adds(out, "\n");
+		summary_task_confinement(&r->s, r->task);
+	} else {
+		buf_addf(out, "not known%s%s\n", r->why_no_tasks.code ? ": " : "",
+			 r->why_no_tasks.msg);
+	}
+}
+
+static void add_crash(const struct report *r)
+{
 	const struct crash *crash = crashes_main(&r->crashes);
-	const char *at = r->log.len ? memmem(r->log.data, r->log.len, panic, strlen(panic)) : NULL;
 	struct buf *out = r->s.out;
 
 	buf_adds(out, "\ncrash       ");
@@ -191,31 +226,30 @@ static void add_crash(const struct report *r)
 	} else {
 		buf_adds(out, r->log.len ? "no report is in the log\n" : "not known\n");
 	}
-	if (at) {
-		at += strlen(panic);
-		buf_adds(out, "panic       ");
-		add_text(out, at, strcspn(at, "\n"), TITLE_MAX);
-		buf_adds(out, "\n");
+	add_panic(r);
+	add_task(r);
+	/* what ran when it was written is not on a stack any more */
+	if (crash && !crash->fatal) {
+		const char *text = r->log.data + crash->offset;
+		size_t len = 0, lines = 0;
+
+		while (len < crash->len && lines < REPORT_LINES)
+			lines += text[len++] == '\n';
+		buf_adds(out, "\nreport (of the log)\n");
+		str_printable(out, text, len, LOG_MAX, true);
+		if (len && text[len - 1] != '\n')
+			buf_adds(out, "\n");
 	}
-	buf_adds(out, "task        ");
-	if (r->task)
-		summary_task(&r->s, r->task);
-	else
-		buf_addf(out, "not known%s%s", r->why_no_tasks.code ? ": " : "",
-			 r->why_no_tasks.msg);
-	buf_adds(out, "\n");
-	if (r->task)
-		summary_task_confinement(&r->s, r->task);
 }
 
 static void add_backtrace(const struct report *r)
 {
 	struct buf *out = r->s.out;
 
-	if (r->task) {
+	if (r->task && !r->is_gone) {
 		buf_addf(out, "\nbacktrace of %s, pid %d\n", r->task->comm, r->task->pid);
 		summary_backtrace(&r->s, r->task, FRAMES);
-	} else if (r->s.k && vmcore_cpus(r->v)) {
+	} else if (!r->task && r->s.k && vmcore_cpus(r->v)) {
 		buf_adds(out, "\nbacktrace of CPU 0\n");
 		summary_backtrace_cpu(&r->s, vmcore_cpu(r->v, 0), FRAMES);
 	}
@@ -259,7 +293,7 @@ static void add_cpus(const struct report *r)
 		buf_adds(out, "\n");
 		add_registers(r, cpu);
 		/* the one that panicked has its own above */
-		if (r->s.k && (!t || t != r->task))
+		if (r->s.k && (!t || t != r->task || r->is_gone))
 			summary_backtrace_cpu(&r->s, cpu, FRAMES_CPU);
 	}
 }
@@ -355,6 +389,20 @@ static void write_report(struct report *r)
 	add_log(r);
 }
 
+/* After an oops the kernel goes on, with another task. */
+static void find_task(struct report *r)
+{
+	const struct crash *crash = crashes_main(&r->crashes);
+	const struct ktask *t;
+
+	if (!crash || crash->fatal ||
+	    !ktasks_named_in(r->log.data + crash->offset, crash->len, &r->gone_pid, r->gone))
+		return;
+	t = ktasks_find(r->s.tasks, r->gone_pid, r->gone);
+	r->is_gone = !t;
+	r->task = t ? t : r->task;
+}
+
 static void with_kernel(struct report *r, const struct kstate *k, const char *vmlinux)
 {
 	auto_cleanup(ktasks) tasks = {0};
@@ -363,6 +411,7 @@ static void with_kernel(struct report *r, const struct kstate *k, const char *vm
 	if (ktasks_read(k, &tasks, &r->why_no_tasks) == 0) {
 		r->s.tasks = &tasks;
 		r->task = ktasks_panicked(k, &tasks);
+		find_task(r);
 	}
 	if (unwind_open(k, &r->s.unwind, NULL) < 0)
 		r->s.unwind = NULL;

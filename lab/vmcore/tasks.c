@@ -1,6 +1,7 @@
 /* tasks.c - the list of tasks (init_task.tasks), each one's threads, and who panicked. */
 #include "lab/vmcore/tasks.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "lab/vmcore/vmcore-log.h"
@@ -269,12 +270,16 @@ static void find_running(const struct kstate *k, struct ktasks *t)
 {
 	for (size_t cpu = 0; cpu < vmcore_cpus(k->v); cpu++) {
 		uint64_t sp = vmcore_cpu(k->v, cpu)->sp;
+		size_t i = 0;
 
-		for (size_t i = 0; i < t->n && !ktasks_on_cpu(t, cpu); i++)
-			if (t->items[i].cpu < 0 && on_stack(&t->items[i], sp)) {
-				t->items[i].cpu = (int)cpu;
-				t->items[i].pc = t->items[i].sp = t->items[i].fp = 0;
-			}
+		if (ktasks_on_cpu(t, (int)cpu))
+			continue;
+		while (i < t->n && (t->items[i].cpu >= 0 || !on_stack(&t->items[i], sp)))
+			i++;
+		if (i < t->n) {
+			t->items[i].cpu = (int)cpu;
+			t->items[i].pc = t->items[i].sp = t->items[i].fp = 0;
+		}
 	}
 }
 
@@ -319,38 +324,63 @@ const struct ktask *ktasks_on_cpu(const struct ktasks *t, int cpu)
 
 /* ---- who panicked ---- */
 
+/* What follows the name there. */
+static const char *const ends[] = {" Not tainted", " Tainted: ", " Kdump: "};
+
 /*
- * "CPU: 0 PID: 57 Comm: sh Not tainted …" ("CPU: 0 UID: 0 PID: …" from 6.11 on), of the log's last
- * report.
+ * "CPU: 0 PID: 57 Comm: sh Not tainted …" ("CPU: 0 UID: 0 PID: …" from 6.11 on). A name may hold
+ * blanks.
  */
-static const struct ktask *named_by_log(const struct kstate *k, const struct ktasks *t)
+bool ktasks_named_in(const char *text, size_t len, int *pid, char comm[KTASK_COMM])
 {
 	static const char pid_mark[] = " PID: ", comm_mark[] = " Comm: ";
+	const char *end = text + len, *last = NULL, *stop;
+	size_t n = 0;
+	long number = 0;
+
+	for (const char *at = text; at && (at = memmem(at, end - at, pid_mark, strlen(pid_mark)));)
+		if ((at += strlen(pid_mark)) < end && *at >= '0' && *at <= '9')
+			last = at;
+	for (; last && last < end && *last >= '0' && *last <= '9' && number < INT_MAX / 10; last++)
+		number = number * 10 + *last - '0';
+	if (!last || (size_t)(end - last) <= strlen(comm_mark) ||
+	    memcmp(last, comm_mark, strlen(comm_mark)) != 0)
+		return false;
+	last += strlen(comm_mark);
+	stop = memchr(last, '\n', end - last);
+	stop = stop ? stop : end;
+	for (size_t i = 0; i < array_len(ends); i++) {
+		const char *cut = memmem(last, stop - last, ends[i], strlen(ends[i]));
+
+		stop = cut ? cut : stop;
+	}
+	for (; last + n < stop && n + 1 < KTASK_COMM; n++)
+		comm[n] = last[n] < ' ' || last[n] > '~' ? '?' : last[n];
+	comm[n] = '\0';
+	*pid = (int)number;
+	return true;
+}
+
+const struct ktask *ktasks_find(const struct ktasks *t, int pid, const char *comm)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->items[i].pid == pid && str_eq(t->items[i].comm, comm))
+			return &t->items[i];
+	return NULL;
+}
+
+/* Of the log's last report. */
+static const struct ktask *named_by_log(const struct kstate *k, const struct ktasks *t)
+{
 	auto_cleanup(buf) log = {0};
-	const char *line = NULL;
-	size_t lost, len;
-	char *comm;
+	char comm[KTASK_COMM];
+	size_t lost;
 	int pid;
 
-	if (vmcore_log(k->v, LOG_MAX, &log, &lost, NULL) < 0 || !log.len)
+	if (vmcore_log(k->v, LOG_MAX, &log, &lost, NULL) < 0 || !log.len ||
+	    !ktasks_named_in(log.data, log.len, &pid, comm))
 		return NULL;
-	for (const char *at = log.data; (at = memmem(at, log.data + log.len - at, pid_mark, 6));) {
-		at += strlen(pid_mark);
-		if (strspn(at, "0123456789") && strspn(at, "0123456789") < 10)
-			line = at;
-	}
-	if (!line)
-		return NULL;
-	pid = (int)strtol(line, &comm, 10);
-	if (!str_starts(comm, comm_mark))
-		return NULL;
-	comm += strlen(comm_mark);
-	for (size_t i = 0; i < t->n; i++) {
-		len = strlen(t->items[i].comm);
-		if (t->items[i].pid == pid && strncmp(comm, t->items[i].comm, len) == 0)
-			return &t->items[i];
-	}
-	return NULL;
+	return ktasks_find(t, pid, comm);
 }
 
 static bool is_panic_path(const struct kstate *k, uint64_t pc)

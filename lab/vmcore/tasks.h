@@ -6,16 +6,16 @@
 
 #include "lab/vmcore/kstate.h"
 
-enum { KTASKS_MAX = 32768 };
+enum { KTASKS_MAX = 32768, KTASK_COMM = 32 };
 
 struct ktask {
 	uint64_t address;	    /* of its task_struct */
 	uint64_t stack, stack_size; /* lowest address, bytes; 0: not known */
 	uint64_t pc, sp, fp;	    /* where a sleeping task goes on; 0 for one that runs */
 	int pid, tgid;
-	int cpu;       /* that it runs on; -1: it does not run */
-	char comm[32]; /* printable */
-	char state;    /* as ps(1): R S D T t Z X I */
+	int cpu;	       /* that it runs on; -1: it does not run */
+	char comm[KTASK_COMM]; /* printable */
+	char state;	       /* as ps(1): R S D T t Z X I */
 	bool kernel_thread;
 	int seccomp; /* SECCOMP_MODE_*; -1: not known */
 	uint32_t uid;
@@ -37,5 +37,9 @@ const struct ktask *ktasks_on_cpu(const struct ktasks *t, int cpu);
  * panic path, else CPU 0's.
  */
 const struct ktask *ktasks_panicked(const struct kstate *k, const struct ktasks *t);
+/* The task that the last report in a log's text names. comm is printable. */
+bool ktasks_named_in(const char *text, size_t len, int *pid, char comm[KTASK_COMM]);
+/* NULL: there is none of that number and name (any more). */
+const struct ktask *ktasks_find(const struct ktasks *t, int pid, const char *comm);
 
 #endif
