@@ -177,6 +177,48 @@ static const char *relative(const struct lines *l, Dwarf_Die *unit, const char *
 	return path;
 }
 
+static void add_place(const struct lines *l, Dwarf_Die *unit, const char *path, Dwarf_Word number,
+		      struct buf *out)
+{
+	path = relative(l, unit, path);
+	str_printable(out, path, strlen(path), PATH_SHOWN, false);
+	buf_addf(out, ":%u", (unsigned int)number);
+}
+
+/* Where the outermost inlined function that holds address is called from. */
+static void add_call(const struct lines *l, Dwarf_Die *unit, uint64_t address, struct buf *out)
+{
+	Dwarf_Word file, number, call_file = 0, call_number = 0;
+	Dwarf_Die *within = NULL, *scopes = NULL;
+	Dwarf_Attribute a;
+	Dwarf_Files *files;
+	size_t n_files;
+	int n = dwarf_getscopes(unit, address, &within);
+
+	/* beyond the first these are where it was written, not where it is */
+	n = n > 0 ? dwarf_getscopes_die(&within[0], &scopes) : 0;
+	for (int i = 0; i < n; i++) { /* from the inside */
+		if (dwarf_tag(&scopes[i]) == DW_TAG_subprogram)
+			break;
+		if (dwarf_tag(&scopes[i]) != DW_TAG_inlined_subroutine ||
+		    dwarf_formudata(dwarf_attr(&scopes[i], DW_AT_call_file, &a), &file) != 0 ||
+		    dwarf_formudata(dwarf_attr(&scopes[i], DW_AT_call_line, &a), &number) != 0)
+			continue;
+		call_file = file;
+		call_number = number;
+	}
+	if (call_number && dwarf_getsrcfiles(unit, &files, &n_files) == 0 && call_file < n_files) {
+		const char *path = dwarf_filesrc(files, call_file, NULL, NULL);
+
+		if (path) {
+			buf_adds(out, ", inlined at ");
+			add_place(l, unit, path, call_number, out);
+		}
+	}
+	free(within);
+	free(scopes);
+}
+
 char *lines_find(struct lines *l, uint64_t address)
 {
 	auto_cleanup(buf) ret = {0};
@@ -191,8 +233,7 @@ char *lines_find(struct lines *l, uint64_t address)
 	path = line ? dwarf_linesrc(line, NULL, NULL) : NULL;
 	if (!path || dwarf_lineno(line, &number) != 0 || number <= 0)
 		return NULL;
-	path = relative(l, &unit, path);
-	str_printable(&ret, path, strlen(path), PATH_SHOWN, false);
-	buf_addf(&ret, ":%d", number);
+	add_place(l, &unit, path, number, &ret);
+	add_call(l, &unit, address, &ret);
 	return take_ptr(ret.data);
 }

@@ -16,7 +16,15 @@
 
 static __attribute__((noinline)) uint64_t where(void)
 {
+	asm volatile(""); /* two calls are two */
 	return (uint64_t)__builtin_return_address(0);
+}
+
+static int line_of_call;
+static inline __attribute__((always_inline)) uint64_t inlined(void)
+{
+	line_of_call = __LINE__ + 1;
+	return where();
 }
 
 static int take_slide(struct dl_phdr_info *info, size_t size, void *data)
@@ -39,9 +47,17 @@ static void test_find(void **state)
 	at = where() - 1 - slide;
 	expected = str_printf("tests/unit/test-lab-lines.c:%d", __LINE__ - 1);
 	found = lines_find(l, at);
-	if (found)
-		assert_string_equal(found, expected);
 	assert_non_null(found);
+	assert_string_equal(found, expected);
+	free(take_ptr(expected));
+	free(take_ptr(found));
+	at = inlined() - 1 - slide;
+	expected = str_printf("tests/unit/test-lab-lines.c:%d, inlined at "
+			      "tests/unit/test-lab-lines.c:%d",
+			      line_of_call, __LINE__ - 3);
+	found = lines_find(l, at);
+	assert_non_null(found);
+	assert_string_equal(found, expected);
 	assert_null(lines_find(l, 0));
 	assert_null(lines_find(l, UINT64_MAX));
 	assert_null(lines_find(l, (uint64_t)&environ - slide));
