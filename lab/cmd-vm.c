@@ -232,7 +232,7 @@ static int verb_dump(const struct vm_args *a, char *const *names, int n)
 		err_wrap(&err, "%s was written without the kernel's mapping", path);
 		return cmd_fail(EXIT_LOST, &err);
 	}
-	printf("%s: %s, %" PRIu64 " bytes, %.1f s\n", path, dump_form_name(done.form), done.bytes,
+	printf("%s: %s, %" PRIu64 " bytes, %.2f s\n", path, dump_form_name(done.form), done.bytes,
 	       done.ms / 1e3);
 	return EXIT_MET;
 }

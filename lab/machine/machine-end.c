@@ -10,9 +10,9 @@ enum {
 	FLOW_MS = 60000,	 /* further, while output still flows */
 	FLOWING_MS = 2000,	 /* silence that ends a flow */
 	REPORT_MS = 2000,	 /* silence that ends a report which lacks its end */
-	REPORT_QUIET_MS = 40,	 /* after a report's last line */
+	REPORT_QUIET_MS = 20,	 /* after a report's last line */
 	STOPPED_QUIET_MS = 15,	 /* of a machine that stands: what was printed is in the file */
-	ANSWER_QEMU_MS = 150,	 /* of processor time for the agent to answer */
+	ANSWER_QEMU_MS = 80,	 /* of processor time for the agent to answer */
 	ANSWER_MS = 5000,	 /* in any case: one that spins uses it */
 	ANSWER_REMOTE_MS = 1500, /* where QEMU's time is not known */
 	HANG_UP_MS = 1000,	 /* from the channel's end to QEMU's */
@@ -90,6 +90,17 @@ static bool answer_is_late(const struct session *s)
 	return spent >= 0 && spent - s->qemu_ms >= ANSWER_QEMU_MS;
 }
 
+/* Once, and again while the guest sends something else: whoever does that lives. */
+static void ask(struct session *s)
+{
+	if (s->asked >= 0 && (s->channel.answered || s->channel.frames == s->asked_frames))
+		return;
+	channel_ask(&s->channel);
+	s->asked = s->now;
+	s->asked_frames = s->channel.frames;
+	s->qemu_ms = qemu_ms(s);
+}
+
 /* A program printed what a kernel would: forget it, and look for the next one. */
 static void refute(struct session *s)
 {
@@ -98,6 +109,7 @@ static void refute(struct session *s)
 					    "the guest lived on");
 	s->o->lives = true;
 	s->console.watch = (struct crash_watch){0};
+	s->channel.answered = false;
 	s->report = s->asked = -1;
 }
 
@@ -121,6 +133,7 @@ void session_check_reports(struct session *s)
 {
 	bool stopped = virt_machine_state(s->m) == VIRT_CRASHED, whole;
 	enum report what = reported(s, &whole);
+	bool known = true;
 	int64_t quiet;
 
 	if (stopped)
@@ -129,22 +142,18 @@ void session_check_reports(struct session *s)
 		return;
 	if (s->report < 0)
 		s->report = s->now;
-	quiet = s->now - (s->printed > s->report ? s->printed : s->report);
-	if (quiet < (stopped ? STOPPED_QUIET_MS : whole ? REPORT_QUIET_MS : REPORT_MS))
-		return;
-	if (stopped || (what == REPORT_OOPS && s->channel.log.oops) || s->greeted < 0 ||
-	    s->channel.fd < 0 || s->channel.ended) {
-		end_by_report(s, what);
-	} else if (s->asked >= 0 && s->channel.answered) {
-		refute(s);
-	} else if (s->asked < 0 || s->channel.frames != s->asked_frames) {
-		channel_ask(&s->channel);
-		s->asked = s->now;
-		s->asked_frames = s->channel.frames;
-		s->qemu_ms = qemu_ms(s);
-	} else if (answer_is_late(s)) {
-		end_by_report(s, what);
+	/* who can be asked is asked at once: the answer is there when the report is whole */
+	if (!stopped && s->greeted >= 0 && s->channel.fd >= 0 && !s->channel.ended) {
+		ask(s);
+		if (s->channel.answered && !(what == REPORT_OOPS && s->channel.log.oops)) {
+			refute(s);
+			return;
+		}
+		known = s->channel.answered || answer_is_late(s);
 	}
+	quiet = s->now - (s->printed > s->report ? s->printed : s->report);
+	if (known && quiet >= (stopped ? STOPPED_QUIET_MS : whole ? REPORT_QUIET_MS : REPORT_MS))
+		end_by_report(s, what);
 }
 
 /* --- how it ends --- */

@@ -183,6 +183,8 @@ static unsigned int fate(struct session *s)
 	}
 }
 
+#define GONE "the machine is gone, and its memory with it"
+
 static void say_goodbye(struct session *s)
 {
 	const struct dump_policy *policy = &s->job->dump;
@@ -201,7 +203,7 @@ static void say_goodbye(struct session *s)
 	f.ask = !off && (e == END_HUNG || e == END_NO_BOOT || e == END_TIMEOUT);
 	f.dump = policy->form != DUMP_OFF && policy->on && (fate(s) & policy->on);
 	if (f.dump && off)
-		s->o->dump.skipped = xstrdup("the machine is gone, and its memory with it");
+		s->o->dump.skipped = xstrdup(GONE);
 	else if (f.dump && attach_stands(&s->attach))
 		s->o->dump.skipped = xstrdup("a debugger is attached");
 	f.dump &= !s->o->dump.skipped;
@@ -213,6 +215,9 @@ static void say_goodbye(struct session *s)
 	if (pthread_create(&f.thread, NULL, bid_farewell, &f))
 		return;
 	wait_for_farewell(&f);
+	/* it went on meanwhile: a panicked kernel may boot anew after a while */
+	if (f.err.code && f.err.code != EINTR && virt_machine_state(s->m) == VIRT_OFF)
+		err_set(&f.err, ESRCH, GONE);
 	virt_machine_kill(s->m);
 	console_file_poll(&s->console, NULL);
 	keep_state(s, &f.state, f.nmi);
@@ -259,8 +264,10 @@ int session_finish(struct session *s, int r, struct err *err)
 			      "a debugger was attached for %" PRId64
 			      " s in all, which no time limit counts",
 			      s->debugged_ms / 1000);
-	if (s->start >= 0)
+	if (s->start >= 0) {
 		s->o->total_ms = io_now_ms() - s->start;
+		s->o->end_ms = io_now_ms() - (s->report >= 0 ? s->report : s->now);
+	}
 	presence_close(&s->presence);
 	channel_deinit(&s->channel);
 	console_file_close(&s->console);

@@ -6,8 +6,8 @@
 #include "lab/kbuild/kmod.h"
 #include "lab/machine/machine.h"
 #include "lab/replay/record.h"
-#include "lab/run/plan.h"
 #include "lab/run/cell-dump.h"
+#include "lab/run/plan.h"
 #include "lab/run/run-folder.h"
 #include "lab/scenario/scenario-load.h"
 
@@ -234,6 +234,7 @@ static void keep_outcome(struct result *r, const struct expect *e, struct outcom
 	r->boot_ms = o->boot_ms;
 	r->run_ms = o->run_ms;
 	r->total_ms = o->total_ms;
+	r->end_ms = o->end_ms;
 	if (o->release) {
 		free(r->release);
 		r->release = take_ptr(o->release);

@@ -90,9 +90,9 @@ json_t *result_json(const struct result *r)
 				      stream_json(&r->trace), "console", stream_json(&r->console)));
 	json_object_set_new(j, "dump", dump_json(&r->dump));
 	json_object_set_new(j, "times",
-			    json_pack("{s:I, s:I, s:I}", "boot_ms", (json_int_t)r->boot_ms,
+			    json_pack("{s:I, s:I, s:I, s:I}", "boot_ms", (json_int_t)r->boot_ms,
 				      "run_ms", (json_int_t)r->run_ms, "total_ms",
-				      (json_int_t)r->total_ms));
+				      (json_int_t)r->total_ms, "end_ms", (json_int_t)r->end_ms));
 	return j;
 }
 
@@ -181,6 +181,7 @@ static void rest_from_json(const json_t *j, struct result *r)
 	r->boot_ms = json_integer_value(json_object_get(times, "boot_ms"));
 	r->run_ms = json_integer_value(json_object_get(times, "run_ms"));
 	r->total_ms = json_integer_value(json_object_get(times, "total_ms"));
+	r->end_ms = json_integer_value(json_object_get(times, "end_ms"));
 }
 
 int result_from_json(const char *name, const json_t *j, struct result *ret, struct err *err)

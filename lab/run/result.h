@@ -32,7 +32,7 @@ struct result {
 	int exit_code, signal;
 	struct stream out, err, trace, console;
 	struct dump_done dump;
-	int64_t boot_ms, run_ms, total_ms; /* -1: never got there */
+	int64_t boot_ms, run_ms, total_ms, end_ms; /* -1: never got there */
 };
 void result_deinit(struct result *r);
 DEFINE_CLEANUP(result, result_deinit)

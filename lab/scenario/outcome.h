@@ -37,8 +37,10 @@ struct outcome {
 			      was a program's text */
 	struct dump_done dump;
 	char *release; /* what the guest said of itself; untrusted, made printable */
-	int64_t boot_ms, run_ms,
-		total_ms; /* start to HELLO; JOB to EXIT; all. -1: never got there */
+	int64_t boot_ms, run_ms, total_ms; /* start to HELLO; JOB to EXIT; all. -1: never got there
+					    */
+	int64_t end_ms; /* from what ended it (a panic's first line, say) to the machine's end,
+			   dump and all */
 };
 
 void outcome_deinit(struct outcome *o);

@@ -35,6 +35,9 @@ ok "an option misspelt" says 2 "did you mean --kernel" "$lab" run --kernal 6.1 x
 ok "a value that is no time" says 2 "not a time" "$lab" run --timeout soon x.yml
 ok "repeat out of range" says 2 "between 1 and" "$lab" run --repeat 0 x.yml
 ok "an accelerator that is none" says 2 "not auto, tcg or kvm" "$lab" run --accel fast x.yml
+ok "a form of dump that is none" says 2 "none of kdump, elf, off" "$lab" run --dump core x.yml
+ok "a fate that is none" says 2 "none of pass, fail, crash, hang" "$lab" run --dump-on crash,oops x.yml
+ok "dumps of no size" says 2 "max-dump-bytes" "$lab" run --max-dump-bytes much x.yml
 
 doctor() { # doctor PATH CHECK STATUS
 	PATH=$1 "$lab" doctor --json >doctor.json || true

@@ -29,6 +29,10 @@ ok "vm stop: --all and names" says 2 "exclude each other" "$lab" vm stop --all x
 ok "vm list takes no names" says 2 "not for it" "$lab" vm list x
 ok "vm stop --json" says 2 "for list" "$lab" vm stop --json x
 ok "vm stop: nobody of that name" says 2 "no machine 'nosuch'" "$lab" vm stop nosuch
+ok "vm dump: no name" says 2 "name one machine" "$lab" vm dump
+ok "vm dump: both forms" says 2 "exclude each other" "$lab" vm dump --elf --kdump x
+ok "vm dump: nobody of that name" says 2 "no machine 'nosuch'" "$lab" vm dump nosuch
+ok "vm stop does not write a file" says 2 "are for dump" "$lab" vm stop -o f x
 
 # What labs that were killed left, and files that are none: passed over.
 root=$XDG_RUNTIME_DIR/lab-0

@@ -96,6 +96,8 @@ int main(void)
 
 	setup_root(NULL);
 	setup_modules(false);
+	if (is("dies")) /* the kernel panics when its init ends */
+		return 1;
 	if (is("silent"))
 		for (;;)
 			pause();

@@ -39,7 +39,7 @@ hostile() {
 		"$objects"/vm/agent/{channel,setup}.o "$objects"/vm/{proto,serial}.o \
 		"$objects"/jail/base/{err,io,str}.o -o "$dir/guest/$arch/agent" || return
 	cell=$dir/cells/$mode/6.1-$arch/hello status=0 most=0
-	"$lab" run --offline --arch "$arch" --out "$dir/cells/$mode" "$@" "$dir/hello.yml" >"$dir/$mode.txt" 2>&1 &
+	"$lab" run --offline --arch "$arch" --dump "$dump" --out "$dir/cells/$mode" "$@" "$dir/hello.yml" >"$dir/$mode.txt" 2>&1 &
 	lab_pid=$!
 	while kill -0 "$lab_pid" 2>/dev/null; do
 		[[ -n $worker ]] || worker=$(pgrep -P "$lab_pid" -x lab) || true
@@ -50,8 +50,9 @@ hostile() {
 	wait "$lab_pid" || status=$?
 	cat "$dir/$mode.txt"
 	echo "exit $status, worker's peak $most KiB"
-	((most < 64 * 1024))
+	((most < limit * 1024))
 }
+dump=off limit=64 # MiB; vmcore.txt takes more
 # lost MODE TEXT [OPTION...]: the cell is lost, for a reason that holds TEXT and is one line.
 lost() {
 	local mode=$1 text=$2 reason
@@ -76,6 +77,12 @@ ok "a file's data without a file" lost data "a file's data without a file"
 ok "a file name that leaves the folder" lost dotdot "leaves the folder"
 ok "an absolute file name" lost absolute "leaves the folder"
 ok "escape sequences are not passed on" lost escapes "the guest's agent: "
+dies() {
+	local dump=kdump limit=256
+	hostile dies && [[ $status == 1 ]] && jq -e '.ending == "panic" and .verdict == "crash" and .dump.file == "vmcore" and
+		(.crash.title | test("kernel panic: Attempted to kill init"))' "$cell/result.json" && [[ -s $cell/vmcore ]]
+}
+ok "a kernel that panics while it boots: a crash, and a dump" dies
 console() {
 	lost console "no word from the guest's agent" --boot-timeout 20s && bounded console.log
 }
