@@ -39,9 +39,10 @@ def load(prog, folders):
         for where, _, names in os.walk(folder):
             for name in names:
                 if name.endswith((".ko", ".ko.debug")):
-                    have[name.split(".ko")[0].replace("-", "_")] = os.path.join(where, name)
+                    have.setdefault(name.split(".ko")[0].replace("-", "_"), []).append(
+                        os.path.join(where, name))  # its build id tells drgn
     try:
-        prog.load_debug_info([have[name] for name in modules(prog) if name in have])
+        prog.load_debug_info([path for name in modules(prog) for path in have.get(name, ())])
     except Exception as why:  # the kernel's own are there
         print("lab: modules' symbols are left out: %s" % str(why).strip().split("\n")[-1],
               file=sys.stderr)

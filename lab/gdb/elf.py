@@ -1,5 +1,6 @@
 """As much of ELF files (elf(5)) as the commands need."""
 
+import os
 import struct
 
 
@@ -52,6 +53,24 @@ def _sections(path):
 def allocated(path):
     """Names of the sections that are in memory when the file is loaded."""
     return {name for name, flags, _, _, _ in _sections(path) if flags & 2}
+
+
+def unplaced(path):
+    """A module's file whose sections all have address 0, under a name in this process; path itself
+    when it is so. Some linkers give them offsets, and gdb then takes all of them for .text."""
+    with open(path, "rb") as f:
+        data = bytearray(f.read())
+    start, = struct.unpack_from("<Q", data, 40)
+    size, count = struct.unpack_from("<HH", data, 58)
+    rows = [start + i * size + 16 for i in range(count) if start + (i + 1) * size <= len(data)]
+    if struct.unpack_from("<H", data, 16)[0] != 1 or not any(any(data[at:at + 8]) for at in rows):
+        return path
+    for at in rows:
+        data[at:at + 8] = bytes(8)
+    fd = os.memfd_create(os.path.basename(path))
+    with open(fd, "wb", closefd=False) as f:
+        f.write(data)
+    return "/proc/self/fd/%d" % fd
 
 
 def notes(data):

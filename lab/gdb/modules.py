@@ -113,7 +113,8 @@ def _add(path, where):
     if cache:  # it has a module's addresses as they were at another guest's
         gdb.execute("set index-cache enabled off")
     try:
-        gdb.execute("add-symbol-file '%s' %s" % (path, " ".join(words)), to_string=True)
+        gdb.execute("add-symbol-file '%s' %s" % (elf.unplaced(path), " ".join(words)),
+                    to_string=True)
     finally:
         if cache:
             gdb.execute("set index-cache enabled on")

@@ -30,7 +30,7 @@ PT_REGS = {"r15": 0, "r14": 8, "r13": 16, "r12": 24, BP: 32, "rbx": 40, "r11": 4
            "r9": 64, "r8": 72, "rax": 80, "rcx": 88, "rdx": 96, "rsi": 104, "rdi": 112,
            "rip": 128, SP: 152}
 STACKFRAME = 304  # of arm64's struct pt_regs, where no type says
-ENTRY = re.compile(r"el1[ht]?_")
+ENTRY = re.compile(r"(el1[ht]_64|el1)_(sync|irq|fiq|error)$")
 
 
 class Frame:
@@ -138,6 +138,13 @@ def has_lines(pc):
     return symtab is not None and not symtab.filename.endswith(".S")
 
 
+def after(pc):
+    """What to call the address of who was interrupted there. gdb takes it for a return address and
+    looks at the byte before: at a function's start that is another function's, so it is one more."""
+    said = gdb.execute("info symbol %#x" % pc, to_string=True)
+    return pc + 1 if " in section " in said and " + " not in said else pc
+
+
 class Pretend:
     """Registers that the caller of the selected CPU's own frame is to have."""
 
@@ -236,6 +243,7 @@ class Orc(Unwinder):
                          BP: int(pending.read_register(BP)) & WORD}
         else:
             registers = {name: word(where + at) for name, at in PT_REGS.items()}
+        registers["rip"] = after(registers["rip"])
         self.exact.add((registers["rip"], registers[SP]))
         for name, value in registers.items():
             info.add_saved_register(name, gdb.Value(value))
@@ -251,15 +259,18 @@ class Orc(Unwinder):
             return None
         name = gdb.execute("info symbol %#x" % (pc - 4), to_string=True).split(" ")[0]
         fp = int(pending.read_register("x29")) & WORD
-        if ENTRY.match(name):
-            try:
-                regs = fp - offset("struct pt_regs", "stackframe")
-            except Trouble:
-                regs = fp - STACKFRAME
+        try:
+            regs = fp - offset("struct pt_regs", "stackframe")
+        except Trouble:
+            regs = fp - STACKFRAME
+        sp = int(pending.read_register("sp")) & WORD
+        if ENTRY.match(name) and (pending.level() > 0 or sp == regs):
             registers = {"x%d" % i: word(regs + 8 * i) for i in range(31)}
-            registers["sp"], registers["pc"] = word(regs + 248), word(regs + 256)
+            registers["sp"], registers["pc"] = word(regs + 248), after(word(regs + 256))
             self.exact.add((registers["pc"], registers["sp"]))
-        elif name == "call_on_irq_stack" or self.is_caller(pending, pc) and not name.startswith("el0"):
+        elif name in ("call_on_irq_stack", "vectors") or ENTRY.match(name) or (
+                self.is_caller(pending, pc) and not name.startswith("el0")):
+            # an exception that has just come has saved nothing yet: who was interrupted is lost
             registers = {"x29": word(fp), "pc": word(fp + 8), "sp": fp + 16}
         else:
             return None

@@ -50,14 +50,17 @@ void open_choice_deinit(struct open_choice *c)
 
 /* ---- which tool ---- */
 
-/* The architecture whose dumps this binary of crash reads: each is built for one. */
-static bool is_built_for(const char *said, enum arch arch)
+/* Whether this binary of crash reads dumps of arch: each is built for one ("build_target: ARM64").
+ */
+static bool is_built_for(const char *crash, enum arch arch)
 {
-	const char *target = strstr(said, "--target=");
-	const char *from = target ? target : strstr(said, "configured as");
-	size_t len = from ? strcspn(from, "\n") : 0;
+	static const char *const targets[ARCH_COUNT] = {"build_target: X86_64",
+							"build_target: ARM64"};
+	auto_cleanup(buf) said = {0};
+	char *argv[] = {(char *)crash, (char *)"--buildinfo", NULL};
 
-	return from && memmem(from, len, arch_machine(arch), strlen(arch_machine(arch)));
+	return proc_run(argv, &said, NULL, NULL) >= 0 && said.len &&
+	       strstr(said.data, targets[arch]);
 }
 
 /* Whether crash or drgn is here and reads dumps of that kernel; else why not. */
@@ -90,7 +93,7 @@ static int try_tool(enum open_tool tool, const struct kernel *k, struct open_cho
 		return err_set(err, ENOTSUP,
 			       "%s %s: no version of %s is known to read dumps of kernel %s", name,
 			       ret->version, name, k->version);
-	if (fit->one_arch && !is_built_for(said.data, k->arch))
+	if (fit->one_arch && !is_built_for(path, k->arch))
 		return err_set(err, ENOTSUP,
 			       "%s reads no dumps of %s: a %s is for one architecture", path,
 			       arch_name(k->arch), name);

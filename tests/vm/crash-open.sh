@@ -53,7 +53,7 @@ for at; do
 	"$lab" crash --with gdb -x bt.gdb "$dump" >gdb.out 2>gdb.err
 	ok "$at: gdb runs a script" is 0 echo $?
 	ok "$at: and shows the way from the module's function to its panic" \
-		frames gdb.out "in panic (" "in crashme_write (" "vfs_write (" "1 init, " "schedule (" "crashme " "NULL pointer"
+		frames gdb.out "in panic (" "in crashme_null_read (" "in crashme_write (" "vfs_write (" "1 init, " "schedule (" "crashme " "NULL pointer"
 	ok "$at: with its line" grep -q 'crashme/crashme\.c:' gdb.out
 	ok "$at: from the image alone, too" has "crashme" "$lab" crash --with gdb --symbols image --offline -x bt.gdb "$dump"
 	echo 'no_such_command' >bad.gdb
@@ -61,7 +61,8 @@ for at; do
 
 	"$lab" crash --offline --with drgn -x bt.py "$dump" >drgn.out 2>drgn.err
 	ok "$at: drgn's exit code is passed on" is 7 echo $?
-	ok "$at: drgn shows a way to the panic" frames drgn.out "panic (" "vfs_write (" "schedule ("
+	# drgn 0.0.22 knows no modules of kernels from 6.4 on
+	ok "$at: drgn shows a way to the panic" frames drgn.out "panic (" "schedule ("
 	ok "$at: the command line is printed" has "--no-default-symbols" "$lab" crash --offline --print -x bt.py "$dump"
 	if [[ $at == 6.1/amd64 ]]; then
 		"$lab" crash --offline -x bt.crash "$dump" >crash.out 2>crash.err
