@@ -8,6 +8,9 @@
 #include "lab/symbols/symbols.h"
 #include "lab/vmcore/summary.h"
 #include "lab/vmcore/vmcore-elf.h"
+#include "lab/vmcore/vmcore-log.h"
+
+enum { LOG_MAX = 8 << 20 };
 
 static int describe(const struct kernel *kernel, const char *dir, const char *vmcore,
 		    struct err *err)
@@ -18,6 +21,59 @@ static int describe(const struct kernel *kernel, const char *dir, const char *vm
 
 	/* it quotes the guest's memory, as the dump does */
 	return r < 0 ? r : io_write_atomic(AT_FDCWD, path, text.data, text.len, 0600, err);
+}
+
+/* "[    1.234567][   T12] text" without the caller, which dmesg.log does not have. */
+static void add_without_callers(struct buf *out, const struct buf *log)
+{
+	const char *end = log->data + log->len;
+
+	for (const char *line = log->data, *next; line < end; line = next) {
+		const char *newline = memchr(line, '\n', end - line);
+		const char *stamp, *text;
+
+		next = newline ? newline + 1 : end;
+		stamp = memchr(line, ']', next - line);
+		text = stamp ? memchr(stamp + 1, ']', next - stamp - 1) : NULL;
+		if (text && stamp[1] == '[') {
+			buf_add(out, line, stamp + 1 - line);
+			line = text + 1;
+		}
+		buf_add(out, line, next - line);
+	}
+}
+
+/*
+ * Add to dmesg.log what the guest logged after it had sent its last: of many a panic nothing else
+ * reaches anybody.
+ */
+static int complete_log(const char *dir, const char *vmcore, struct err *err)
+{
+	auto_free char *path = path_join(dir, "dmesg.log");
+	auto_cleanup(buf) log = {0}, all = {0}, sent = {0};
+	auto_vmcore v = NULL;
+	const char *rest, *last, *found;
+	size_t lost;
+	int r = vmcore_open(vmcore, &v, err);
+
+	if (r == 0)
+		r = vmcore_log(v, LOG_MAX, &log, &lost, err);
+	if (r < 0)
+		return r;
+	r = io_read_file(AT_FDCWD, path, (size_t)64 << 20, &sent, err);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	add_without_callers(&all, &log);
+	rest = all.data;
+	/* behind the last line that was sent; none is there: it has been overwritten since */
+	if (sent.len > 1) {
+		last = memrchr(sent.data, '\n', sent.len - 1);
+		last = last ? last + 1 : sent.data;
+		found = memmem(all.data, all.len, last, sent.data + sent.len - last);
+		rest = found ? found + (sent.data + sent.len - last) : all.data;
+	}
+	buf_add(&sent, rest, all.data + all.len - rest);
+	return io_write_atomic(AT_FDCWD, path, sent.data, sent.len, 0644, err);
 }
 
 static void note(struct outcome *o, const char *what, const struct err *err)
@@ -40,6 +96,8 @@ void cell_describe_dump(const struct kernel *kernel, const char *dir, struct out
 		note(o, "vmcore", &err);
 	if (stat(vmcore, &st) == 0)
 		o->dump.bytes = st.st_size;
+	if (complete_log(dir, vmcore, &err) < 0)
+		note(o, "dmesg.log", &err);
 	if (describe(kernel, dir, vmcore, &err) < 0)
 		note(o, "vmcore.txt", &err);
 }

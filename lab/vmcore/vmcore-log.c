@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "vm/kmsg-text.h"
+
 enum {
 	DESC_BITS_MAX = 22, /* log_buf_len=128M: a record for 32 bytes */
 	DATA_BITS_MAX = 31,
@@ -102,6 +104,7 @@ static int read_ring(struct ring *r)
 struct record {
 	uint64_t ts_nsec;
 	uint32_t caller;
+	bool from_user;
 	size_t len;
 	char text[UINT16_MAX];
 };
@@ -144,6 +147,8 @@ static int read_record(const struct ring *r, uint64_t id, struct record *ret)
 	memcpy(&ret->ts_nsec, info + r->at[TS_NSEC], 8);
 	memcpy(&text_len, info + r->at[TEXT_LEN], 2);
 	memcpy(&ret->caller, info + r->at[CALLER_ID], 4);
+	/* facility follows text_len in every kernel (kernel/printk/printk_ringbuffer.h) */
+	ret->from_user = info[r->at[TEXT_LEN] + 2] != 0;
 	if ((state ^ id) << 2) /* of another turn */
 		return -EBADMSG;
 	state >>= STATE_SHIFT;
@@ -172,6 +177,8 @@ static void add_record(const struct record *r, struct buf *out)
 		size_t len = (size_t)((line ? line : end) - at);
 
 		buf_adds(out, prefix);
+		if (r->from_user)
+			buf_adds(out, KMSG_TEXT_USER);
 		buf_add(out, at, len);
 		buf_add(out, "\n", 1);
 		at += len + 1;

@@ -12,7 +12,8 @@
 /*
  * Append the records to out as dmesg prints them: "[    1.234567] text", with "[  T123]" of the
  * caller where the kernel keeps it behind the time; a record of several lines has the prefix on
- * each. Bytes are the guest's. At most max bytes, the newest. *lost: records that were damaged.
+ * each, and one that user space wrote KMSG_TEXT_USER (vm/kmsg-text.h) behind it. Bytes are the
+ * guest's. At most max bytes, the newest. *lost: records that were damaged.
  * -ENODATA: vmcoreinfo lacks what is needed; -EBADMSG: the buffer makes no sense.
  */
 int vmcore_log(struct vmcore *v, size_t max, struct buf *out, size_t *lost, struct err *err);
