@@ -298,11 +298,15 @@ provocation crashme_soft_lockup(void)
 	preempt_enable();
 }
 
-static void nothing(struct rcu_head *head)
+static bool rcu_asked;
+
+static void rcu_answered(struct rcu_head *head)
 {
+	WRITE_ONCE(rcu_asked, false);
 }
 
-unsigned long rcu_get_gp_seq(void); /* exported, and in no public header */
+unsigned long
+rcu_get_gp_seq(void); /* exported, and in no public header; the low 2 bits: in progress */
 
 /*
  * A stall needs a grace period that has begun and that this CPU has not reported to, which it does
@@ -313,22 +317,20 @@ unsigned long rcu_get_gp_seq(void); /* exported, and in no public header */
 provocation crashme_rcu_stall(void)
 {
 	static struct rcu_head head;
-	unsigned long idle = jiffies, begun = jiffies;
+	unsigned long idle = jiffies, end = jiffies + SPIN_SECONDS * HZ;
 
-	call_rcu(&head, nothing);
-	while (time_before(jiffies, begun + HZ)) {
+	for (; time_before(jiffies, end); local_bh_enable()) {
+		if (!READ_ONCE(rcu_asked)) {
+			WRITE_ONCE(rcu_asked, true);
+			call_rcu(&head, rcu_answered);
+		}
 		usleep_range(50, 100);
 		local_bh_disable();
 		if (!(rcu_get_gp_seq() & 3))
 			idle = jiffies;
 		else if (jiffies - idle <= 1)
-			break;
-		local_bh_enable();
+			spin();
 	}
-	if (!in_softirq())
-		local_bh_disable();
-	spin();
-	local_bh_enable();
 }
 
 provocation crashme_irqs_off(void)
