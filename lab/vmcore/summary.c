@@ -187,8 +187,11 @@ static void add_panic(const struct report *r)
 	static const char panic[] = "Kernel panic - not syncing: ";
 	const char *at = r->log.data, *end = at + r->log.len, *last = NULL;
 
-	for (; r->log.len && (at = memmem(at, end - at, panic, strlen(panic)));)
-		last = at += strlen(panic);
+	for (; r->log.len && (at = memmem(at, end - at, panic, strlen(panic)));) {
+		if (at - r->log.data < 6 || memcmp(at - 6, "[ end ", 6) != 0)
+			last = at + strlen(panic);
+		at += strlen(panic);
+	}
 	if (!last)
 		return;
 	buf_adds(r->s.out, "panic       ");
@@ -264,10 +267,7 @@ static void add_registers(const struct report *r, const struct vmcore_cpu *cpu)
 		if ((int)strlen(cpu->regs[i].name) > width)
 			width = (int)strlen(cpu->regs[i].name);
 	for (size_t i = 0; i < cpu->n; i++)
-		buf_addf(r->s.out, "%s%14s %016" PRIx64,
-			 i % A_LINE ? ""
-			 : i	    ? "\n"
-				    : "",
+		buf_addf(r->s.out, "%s%*s %016" PRIx64, i % A_LINE || !i ? " " : "\n ", width,
 			 cpu->regs[i].name, cpu->regs[i].value);
 	buf_adds(r->s.out, "\n");
 }
@@ -293,7 +293,7 @@ static void add_cpus(const struct report *r)
 		buf_adds(out, "\n");
 		add_registers(r, cpu);
 		/* the one that panicked has its own above */
-		if (r->s.k && (!t || t != r->task || r->is_gone))
+		if (r->s.k && (t ? t != r->task || r->is_gone : i || r->task))
 			summary_backtrace_cpu(&r->s, cpu, FRAMES_CPU);
 	}
 }
