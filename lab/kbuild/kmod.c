@@ -46,7 +46,6 @@ static void files_deinit(struct files *f)
 	}
 	free(f->items);
 }
-DEFINE_CLEANUP(files, files_deinit)
 
 /* What another build left there. */
 static bool is_made(const char *name)
