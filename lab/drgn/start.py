@@ -84,6 +84,32 @@ def saved(task):
         return drgn.Object(prog, "struct pt_regs", value=dict(value, sp=sp + 56, cs=0x10))
 
 
+def called(prog, fp):
+    """As in lab/gdb/orc.py: a place in the body of the function (arm64) whose frame record is at
+    fp, where its stack pointer is the same; or None."""
+    back, = struct.unpack("<Q", prog.read(fp + 8, 8))
+    call, = struct.unpack("<I", prog.read(back - 4, 4))
+    if call & 0xFC000000 != 0x94000000:
+        return None
+    start = back - 4 + 4 * ((call & 0x3FFFFFF) - ((call & 0x2000000) << 1))
+    for i, (one,) in enumerate(struct.iter_unpack("<I", prog.read(start, 256))):
+        if one == 0x910003FD:
+            return start + 4 * i + 4
+    return None
+
+
+def interrupted(prog, value):
+    """The registers of who was interrupted by an exception that has saved nothing yet (arm64)."""
+    try:
+        if prog.symbol(value["pc"]).name == "vectors":
+            place = called(prog, value["regs"][29])
+            if place is not None:
+                return dict(value, pc=place, sp=value["regs"][29])
+    except (LookupError, drgn.FaultError):
+        pass
+    return value
+
+
 def registers(prog, core):
     """Of every CPU, as a struct pt_regs, from the dump's notes (elf(5), NT_PRSTATUS). drgn looks
     for them by a task's pid, and in QEMU's is the CPU's number and one instead."""
@@ -103,7 +129,8 @@ def registers(prog, core):
             continue
         if length >= 112 + 34 * 8 + 8 and length != 336:
             words = struct.unpack_from("<34Q", notes, desc + 112)
-            value = {"regs": words[:31], "sp": words[31], "pc": words[32], "pstate": words[33]}
+            value = interrupted(prog, {"regs": words[:31], "sp": words[31], "pc": words[32],
+                                       "pstate": words[33]})
         else:
             words = struct.unpack_from("<21Q", notes, desc + 112)
             value = dict(zip(("r15", "r14", "r13", "r12", "bp", "bx", "r11", "r10", "r9", "r8",

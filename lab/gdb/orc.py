@@ -145,6 +145,20 @@ def after(pc):
     return pc + 1 if " in section " in said and " + " not in said else pc
 
 
+def called(fp):
+    """Where in its body the function is that has its frame record (arm64) at fp: right after it
+    has made that, where its stack pointer is the same. None: it was not called by its name."""
+    back = word(fp + 8)
+    call, = struct.unpack("<I", read(back - 4, 4))
+    if call & 0xFC000000 != 0x94000000:  # bl
+        return None
+    start = back - 4 + 4 * ((call & 0x3FFFFFF) - ((call & 0x2000000) << 1))
+    for i, (one,) in enumerate(struct.iter_unpack("<I", read(start, 256))):
+        if one == 0x910003FD:  # mov x29, sp
+            return start + 4 * i + 4
+    return None
+
+
 class Pretend:
     """Registers that the caller of the selected CPU's own frame is to have."""
 
@@ -268,13 +282,17 @@ class Orc(Unwinder):
             registers = {"x%d" % i: word(regs + 8 * i) for i in range(31)}
             registers["sp"], registers["pc"] = word(regs + 248), after(word(regs + 256))
             self.exact.add((registers["pc"], registers["sp"]))
-        elif name in ("call_on_irq_stack", "vectors") or ENTRY.match(name) or (
+        elif name == "vectors" or ENTRY.match(name):
+            # it has just come, and saved nothing yet: who was interrupted is in no register of ours
+            registers = {"x29": fp, "pc": called(fp), "sp": fp}
+        elif name == "call_on_irq_stack" or (
                 self.is_caller(pending, pc) and not name.startswith("el0")):
-            # an exception that has just come has saved nothing yet: who was interrupted is lost
             registers = {"x29": word(fp), "pc": word(fp + 8), "sp": fp + 16}
         else:
             return None
-        info = pending.create_unwind_info(Frame(fp, pc))
+        if registers["pc"] is None:
+            registers = {"x29": word(fp), "pc": word(fp + 8), "sp": fp + 16}
+        info = pending.create_unwind_info(Frame(fp - (sp < fp), pc))
         for one, value in registers.items():
             info.add_saved_register(one, gdb.Value(value))
         return info
