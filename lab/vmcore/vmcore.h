@@ -46,7 +46,10 @@ static inline void vmcore_closep(struct vmcore **v)
 #define auto_vmcore __attribute__((cleanup(vmcore_closep))) struct vmcore *
 
 enum arch vmcore_arch(const struct vmcore *v);
-/* Empty (text "") when the guest had not told QEMU where it is. */
+/*
+ * The note's; when the guest had not told QEMU of it, what is found in its memory (all of it is
+ * looked through at opening); empty (text "") when that has none either.
+ */
 const struct vmcoreinfo *vmcore_info(const struct vmcore *v);
 size_t vmcore_cpus(const struct vmcore *v);
 const struct vmcore_cpu *vmcore_cpu(const struct vmcore *v, size_t i);
