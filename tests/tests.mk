@@ -88,5 +88,8 @@ $(O)/tests/filter-cost: $(O)/obj/tests/bench/filter-cost.o $(LIBS_jail)
 $(O)/tests/vmcore-text: $(O)/obj/tests/bench/vmcore-text.o $(LIBS_lab)
 	$(link) $(LINK_lab) -o $@
 
-bench: all $(O)/tests/filter-cost $(O)/tests/vmcore-text
+$(O)/tests/titles: $(O)/obj/tests/bench/titles.o $(LIBS_lab)
+	$(link) $(LINK_lab) -o $@
+
+bench: all $(O)/tests/filter-cost $(O)/tests/vmcore-text $(O)/tests/titles
 	$(Q)tests/bench/run "$(O)"

@@ -11,8 +11,9 @@
 enum {
 	REPORT_LINES = 250, /* of its own context; and twice as many of others' between them */
 	REPORT_BYTES = 1 << 20,
-	HEADERS = 4,		 /* lines of one report that are remembered */
-	SEQUEL_BYTES = 16 << 10, /* a panic as near as this to an oops is what the oops became */
+	HEADERS = 4,		  /* lines of one report that are remembered */
+	READINGS = 4 * CRASH_MAX, /* with those that were there already */
+	SEQUEL_BYTES = 16 << 10,  /* a panic as near as this to an oops is what the oops became */
 };
 
 /* One report while it is read. */
@@ -45,6 +46,7 @@ struct finder {
 	size_t n_users;
 	struct origin origins[CRASH_MAX];
 	size_t panic; /* offset of the last one behind which nothing counts; 0: none */
+	size_t readings;
 	struct crashes *ret;
 };
 
@@ -154,7 +156,8 @@ static bool inner_header(struct reading *r, const struct crash_line *line,
 			 const struct crash_header *header, const char *text,
 			 const struct crash_span star[CRASH_STARS])
 {
-	if (!(header->flags & (CRASH_INSIDE | CRASH_SEQUEL)))
+	if (!(header->flags & (CRASH_INSIDE | CRASH_SEQUEL)) &&
+	    !(header->flags & CRASH_ABOUT && r->header->flags & CRASH_NAMES))
 		return false;
 	r->flags |= header->flags & (CRASH_OOPS | CRASH_PANIC | CRASH_WARNING);
 	remember_header(r, line);
@@ -300,8 +303,9 @@ static void take_report(struct finder *f, const struct crash_line *line, size_t 
 	remember_header(&r, line);
 	if (header->flags & CRASH_PANIC)
 		f->panic = line->start + 1;
-	if (is_sequel(f, &r) || f->ret->n == CRASH_MAX)
+	if (is_sequel(f, &r) || f->ret->n == CRASH_MAX || f->readings == READINGS)
 		return;
+	f->readings++;
 	crash_stack_header(&r.stack, text);
 	read_lines(f, &r, at);
 	if (r.flags & CRASH_PANIC)

@@ -162,6 +162,7 @@ bool crash_line_next(const char *data, size_t len, size_t *at, struct crash_line
 
 	if (*at >= len)
 		return false;
+	len = len - *at < CRASH_LINE_LOOK ? len : *at + CRASH_LINE_LOOK;
 	end = memchr(line, '\n', len - *at);
 	*at = end ? (size_t)(end - data) + 1 : len;
 	if (!end)

@@ -11,7 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CRASH_LINE_MAX = 512, CRASH_CONTEXT_MAX = 12 };
+enum {
+	CRASH_LINE_MAX = 512,
+	CRASH_CONTEXT_MAX = 12,
+	CRASH_LINE_LOOK = 4096, /* printk's are shorter; what is longer counts as several */
+};
 
 struct crash_line {
 	size_t start;	  /* offset of the line, prefix and all */

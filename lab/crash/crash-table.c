@@ -50,17 +50,10 @@ static const struct {
 	const char *name;
 	unsigned int flag;
 } flags[] = {
-	{"panic", CRASH_PANIC},
-	{"oops", CRASH_OOPS},
-	{"stall", CRASH_STALL},
-	{"hung", CRASH_HUNG},
-	{"warning", CRASH_WARNING},
-	{"inside", CRASH_INSIDE},
-	{"names", CRASH_NAMES},
-	{"sequel", CRASH_SEQUEL},
-	{"only", CRASH_ONLY},
-	{"lock", CRASH_LOCK},
-	{"-", 0},
+	{"panic", CRASH_PANIC}, {"oops", CRASH_OOPS},	    {"stall", CRASH_STALL},
+	{"hung", CRASH_HUNG},	{"warning", CRASH_WARNING}, {"inside", CRASH_INSIDE},
+	{"names", CRASH_NAMES}, {"sequel", CRASH_SEQUEL},   {"only", CRASH_ONLY},
+	{"about", CRASH_ABOUT}, {"lock", CRASH_LOCK},	    {"-", 0},
 };
 
 static unsigned int parse_flags(char *text)

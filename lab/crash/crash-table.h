@@ -21,6 +21,7 @@ enum crash_flag {
 	CRASH_NAMES = 1 << 6,  /* and then says better what it is */
 	CRASH_ONLY = 1 << 7,   /* is never the first line of one */
 	CRASH_SEQUEL = 1 << 8, /* what the kernel does after a report */
+	CRASH_ABOUT = 1 << 10, /* may be a line of one whose first line names it */
 	CRASH_LOCK = 1 << 9,   /* who asks for the lock is guilty */
 };
 
