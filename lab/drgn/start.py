@@ -8,6 +8,7 @@ task or pid it is given. After the last script drgn ends.
 import code
 import importlib
 import os
+import re
 import runpy
 import struct
 import sys
@@ -146,6 +147,23 @@ def stack(task):
     return task.prog_.stack_trace(saved(task) if cpu is None else CPUS[cpu])
 
 
+def before(prog, frame):
+    """The registers of who was interrupted, where a stack ends on the interrupts' own (arm64,
+    drgn 0.0.22): frame records lead to the exception's entry, and those lie before its own."""
+    try:
+        fp = frame.register("x29")
+        for _ in range(64):
+            fp, back = struct.unpack("<2Q", prog.read(fp, 16))
+            if back < KERNEL:
+                break
+            if re.match(r"(el1[ht]_64|el1)_(sync|irq|fiq|error)$", prog.symbol(back - 4).name):
+                kind = prog.type("struct pt_regs")
+                return drgn.Object(prog, kind, address=fp - drgn.offsetof(kind, "stackframe"))
+    except (LookupError, ValueError, drgn.FaultError):
+        pass
+    return None
+
+
 def _in_kernel(trace):
     """The frames until one of user space, or that is none."""
     for frame in trace:
@@ -165,8 +183,15 @@ def bt(prog, what=None):
         task = find_task(prog, what)
         if not task:
             raise LookupError("there is no task %d" % what)
-    trace = stack(task)
-    return "\n".join(str(trace).split("\n")[:sum(1 for _ in _in_kernel(trace))])
+    lines, trace = [], stack(task)
+    for _ in range(8):
+        frames = list(_in_kernel(trace))
+        lines += str(trace).split("\n")[:len(frames)]
+        regs = before(prog, frames[-1]) if frames else None
+        if regs is None:
+            break
+        trace = prog.stack_trace(regs)
+    return "\n".join("#%-2d %s" % (i, line.split(None, 1)[1]) for i, line in enumerate(lines))
 
 
 def banner(prog):

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # lab crash: what is wrong is said, and in one line. No machine is started: kernels are a stand-in's
 # files, dumps and runs are made. BUILD: the tree that was built.
+# shellcheck disable=SC2086 # $native is one of two words
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tests/tap.sh
