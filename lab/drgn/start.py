@@ -165,11 +165,13 @@ def before(prog, frame):
 
 
 def _in_kernel(trace):
-    """The frames until one of user space, or that is none."""
+    """The frames until one of user space, or that is none, or the one before again."""
+    last = None
     for frame in trace:
         try:
-            if frame.pc < KERNEL:
+            if frame.pc < KERNEL or (frame.name, frame.pc, frame.sp) == last:
                 return
+            last = frame.name, frame.pc, frame.sp
         except LookupError:
             return
         yield frame
