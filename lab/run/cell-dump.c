@@ -96,7 +96,9 @@ void cell_describe_dump(const struct kernel *kernel, const char *dir, struct out
 		note(o, "vmcore", &err);
 	if (stat(vmcore, &st) == 0)
 		o->dump.bytes = st.st_size;
-	if (complete_log(dir, vmcore, &err) < 0)
+	/* a guest that hung was made to panic, to see where: no crash of its own */
+	if ((o->ending == END_PANIC || o->ending == END_OOPS) &&
+	    complete_log(dir, vmcore, &err) < 0)
 		note(o, "dmesg.log", &err);
 	if (describe(kernel, dir, vmcore, &err) < 0)
 		note(o, "vmcore.txt", &err);

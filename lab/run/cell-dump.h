@@ -9,8 +9,9 @@
 
 /*
  * Give dir/vmcore the kernel's mapping, where it is an ELF file, and write what it says to
- * dir/vmcore.txt; add the rest of its log to dir/dmesg.log. Source lines come from what is on this
- * disk: nothing is fetched. What fails becomes a note of o; without a dump nothing is done.
+ * dir/vmcore.txt; add the rest of its log to dir/dmesg.log, if it crashed. Source lines come from
+ * what is on this disk: nothing is fetched. What fails becomes a note of o; without a dump nothing
+ * is done.
  */
 void cell_describe_dump(const struct kernel *kernel, const char *dir, struct outcome *o);
 
