@@ -128,14 +128,14 @@ provocation crashme_oob_stack(void)
 		WRITE_ONCE(p[sizeof(buffer) + i], 'x');
 }
 
-static int global[16];
+static volatile int global[16];
 
 provocation crashme_oob_global(void)
 {
 	unsigned int i = ARRAY_SIZE(global);
 
 	OPTIMIZER_HIDE_VAR(i);
-	READ_ONCE(global[i]);
+	WRITE_ONCE(one, global[i]); /* not READ_ONCE(), which UBSAN does not look into */
 	stay_in_backtrace();
 }
 
@@ -317,7 +317,7 @@ rcu_get_gp_seq(void); /* exported, and in no public header; the low 2 bits: in p
 provocation crashme_rcu_stall(void)
 {
 	static struct rcu_head head;
-	unsigned long idle = jiffies, end = jiffies + SPIN_SECONDS * HZ;
+	unsigned long begun = jiffies, idle = jiffies, end = jiffies + SPIN_SECONDS * HZ;
 
 	for (; time_before(jiffies, end); local_bh_enable()) {
 		if (!READ_ONCE(rcu_asked)) {
@@ -328,7 +328,8 @@ provocation crashme_rcu_stall(void)
 		local_bh_disable();
 		if (!(rcu_get_gp_seq() & 3))
 			idle = jiffies;
-		else if (jiffies - idle <= 1)
+		/* later also one that only RCU's task has still to end: that is seen, too */
+		else if (jiffies - idle <= 1 || time_after(jiffies, begun + 2 * HZ))
 			spin();
 	}
 }
