@@ -169,11 +169,16 @@ def _in_kernel(trace):
     last = None
     for frame in trace:
         try:
-            if frame.pc < KERNEL or (frame.name, frame.pc, frame.sp) == last:
-                return
-            last = frame.name, frame.pc, frame.sp
+            pc = frame.pc
         except LookupError:
             return
+        try:
+            sp = frame.sp
+        except LookupError:
+            sp = None
+        if pc < KERNEL or (frame.name, pc, sp) == last:
+            return
+        last = frame.name, pc, sp
         yield frame
 
 
