@@ -89,7 +89,8 @@ static void learn_users(struct finder *f)
 						 sizeof(*f->users));
 		f->users[f->n_users++] = line_hash(&line);
 	}
-	qsort(f->users, f->n_users, sizeof(*f->users), compare_u64);
+	if (f->n_users)
+		qsort(f->users, f->n_users, sizeof(*f->users), compare_u64);
 }
 
 static bool is_kernels(const struct finder *f, const struct crash_line *line)

@@ -37,6 +37,16 @@ ok "repeat out of range" says 2 "between 1 and" "$lab" run --repeat 0 x.yml
 ok "an accelerator that is none" says 2 "not auto, tcg or kvm" "$lab" run --accel fast x.yml
 ok "a form of dump that is none" says 2 "none of kdump, elf, off" "$lab" run --dump core x.yml
 ok "a fate that is none" says 2 "none of pass, fail, crash, hang" "$lab" run --dump-on crash,oops x.yml
+printf -- '- {title: x, reason: r, until: 2999-01-01}\n' >k.yml
+ok "known crashes without a link" says 2 "k.yml:1:3: a known crash needs 'link'" "$lab" run --known k.yml --dry-run "$home/scenarios/hello.yml"
+known() { # known TITLE UNTIL: what is said of a file of known crashes beside the scenario
+	mkdir -p with && printf 'run: x\n' >with/hello.yml &&
+		printf -- '- {title: %s, reason: r, link: "https://x", until: %s}\n' "$1" "$2" >with/known-crashes.yml &&
+		"$lab" run --offline --dry-run with 3>&1 >/dev/null 2>&3
+}
+ok "a known crash beside its scenarios is none of them" test -z "$(known 'WARNING in f' 2999-12-31)"
+ok "one whose day has passed is told" grep -q "with/known-crashes.yml:1: 'WARNING in f' was known until 2020-01-31" <(known 'WARNING in f' 2020-01-31)
+ok "known crashes that are not there" says 2 "nowhere.yml" "$lab" run --known nowhere.yml "$home/scenarios/hello.yml"
 ok "dumps of no size" says 2 "max-dump-bytes" "$lab" run --max-dump-bytes much x.yml
 
 doctor() { # doctor PATH CHECK STATUS
