@@ -311,7 +311,7 @@ rcu_get_gp_seq(void); /* exported, and in no public header; the low 2 bits: in p
 /*
  * A stall needs a grace period that has begun and that this CPU has not reported to, which it does
  * in a softirq, at each tick. In a guest of one CPU there is no other to begin it, and to let RCU's
- * task run is to report. So: ask for one, sleep in short naps until it has just begun, and have no
+ * task run is to report. So: ask for one, let others run until it has just begun, and have no
  * softirqs from then on.
  */
 provocation crashme_rcu_stall(void)
@@ -324,7 +324,7 @@ provocation crashme_rcu_stall(void)
 			WRITE_ONCE(rcu_asked, true);
 			call_rcu(&head, rcu_answered);
 		}
-		usleep_range(50, 100);
+		yield(); /* no sleep: an idle CPU has reported */
 		local_bh_disable();
 		if (!(rcu_get_gp_seq() & 3))
 			idle = jiffies;
