@@ -28,7 +28,7 @@ static void print_tail(const char *dir, const char *name)
 {
 	auto_free char *path = path_join(dir, name);
 	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	auto_cleanup(buf) shown = {0};
+	auto_cleanup(buf) shown = {0}, lines = {0}; /* a console's end with CR LF */
 	char text[TAIL_BYTES];
 	struct stat st;
 	ssize_t n;
@@ -43,9 +43,27 @@ static void print_tail(const char *dir, const char *name)
 		start = line + 1;
 	printf("\n%s (%lld bytes)%s\n", path, (long long)st.st_size,
 	       st.st_size > TAIL_BYTES ? ", its end:" : ":");
-	str_printable(&shown, start, text + n - start, sizeof(text) * 2, true);
+	for (const char *c = start; c < text + n; c++)
+		if (*c != '\r' || c + 1 == text + n || c[1] != '\n')
+			buf_add(&lines, c, 1);
+	str_printable(&shown, lines.data, lines.len, sizeof(text) * 2, true);
 	for (line = strtok(shown.data, "\n"); line; line = strtok(NULL, "\n"))
 		printf("    %s\n", line);
+}
+
+/* Whether there is a dump, and what to type next. */
+static void print_dump(const struct dump_done *dump, const char *dir)
+{
+	auto_free char *text = path_join(dir, "vmcore.txt");
+
+	if (dump->skipped)
+		printf("    dump: none: %s\n", dump->skipped);
+	if (!dump->there)
+		return;
+	printf("    dump: %s, %.1f MiB", dump_form_name(dump->form), dump->bytes / 0x1p20);
+	if (io_exists(text))
+		printf("; what it says: %s", text);
+	printf("\n    open: lab crash %s\n", dir);
 }
 
 static int show_cell(const struct run_record *record, const char *name, bool json)
@@ -84,19 +102,24 @@ static int show_cell(const struct run_record *record, const char *name, bool jso
 		printf(", exit %d", x->exit_code);
 	if (x->signal)
 		printf(", signal %d", x->signal);
+	if (x->boot_ms >= 0)
+		printf("; boot %.2f s", x->boot_ms / 1e3);
+	if (x->run_ms >= 0)
+		printf("; run %.2f s", x->run_ms / 1e3);
 	if (x->total_ms >= 0)
-		printf("; boot %.2f s, run %.2f s, in all %.2f s", x->boot_ms / 1e3,
-		       x->run_ms / 1e3, x->total_ms / 1e3);
+		printf("; in all %.2f s", x->total_ms / 1e3);
 	if (x->crash.title)
 		printf("\n    crash: %s%s\n    %s, signature %s", x->crash.title,
 		       x->crash.corrupted ? " (its report is not whole)" : "", x->crash.type,
 		       x->crash.signature);
 	putchar('\n');
 	dir = path_join(record->dir, x->dir);
+	print_dump(&x->dump, dir);
 	print_tail(dir, "stdout");
 	print_tail(dir, "stderr");
 	print_tail(dir, "strace.log");
 	print_tail(dir, "console.log");
+	print_tail(dir, "registers.txt");
 	return EXIT_MET;
 }
 

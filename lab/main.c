@@ -25,7 +25,7 @@ static const struct command {
 	{"replay", cmd_replay, true, "run what was recorded again, backwards too, under gdb"},
 	{"shell", cmd_shell, true, "a guest to work in, or a command in one"},
 	{"record", cmd_record, true, "run a scenario so that it can be run again, exactly"},
-	{"vm", cmd_vm, false, "the machines that run: list, stop"},
+	{"vm", cmd_vm, false, "the machines that run: list, stop, dump"},
 	{"kernel", cmd_kernel, false,
 	 "kernels, pinned or built: list, pin, pull, build, config, export, import, ..."},
 	{"image", cmd_image, false, "the guest's packages and images"},

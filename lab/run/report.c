@@ -277,8 +277,11 @@ static void failure(struct buf *out, const struct run_record *r, const struct re
 	buf_addf(out, "     %s/%s/\n", r->dir, x->dir);
 	buf_addf(out, "     again: lab run --kernel %s --arch %s %s\n", kernel_argument(r, x),
 		 arch_name(x->arch), x->path);
-	buf_addf(out, "     debug: lab debug --kernel %s --arch %s %s\n\n", kernel_argument(r, x),
+	buf_addf(out, "     debug: lab debug --kernel %s --arch %s %s\n", kernel_argument(r, x),
 		 arch_name(x->arch), x->path);
+	if (x->dump.there)
+		buf_addf(out, "     crash: lab crash %s/%s\n", r->dir, x->dir);
+	buf_adds(out, "\n");
 }
 
 /* Skips and notes repeat across kernels: one line for each scenario and text, with the count. */
@@ -321,6 +324,28 @@ static void remarks(struct buf *out, const struct run_record *r)
 	}
 	if (seen.n)
 		buf_adds(out, "\n");
+}
+
+/* Cells that passed and have a dump, as a crash that was expected: what opens the first. */
+static void dumps_there(struct buf *out, const struct run_record *r)
+{
+	const struct result *first = NULL;
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < r->n; i++) {
+		const struct result *x = &r->results[i];
+
+		if (unsuccessful(x) || !x->dump.there)
+			continue;
+		if (!first)
+			first = x;
+		n++;
+	}
+	if (n == 1)
+		buf_addf(out, "crash: lab crash %s/%s\n\n", r->dir, first->dir);
+	else if (n)
+		buf_addf(out, "crash: lab crash %s/%s    (the first of %u dumps)\n\n", r->dir,
+			 first->dir, n);
 }
 
 /* Dumps that somebody wanted and that are not there: one line. */
@@ -370,6 +395,7 @@ void report_text(struct buf *out, const struct run_record *r, const struct repor
 		if (unsuccessful(&r->results[i]))
 			failure(out, r, &r->results[i], style->colour);
 	remarks(out, r);
+	dumps_there(out, r);
 	dumps_left_out(out, r);
 	report_totals(out, &t);
 	if (r->missing)

@@ -78,6 +78,25 @@ static void test_text(void **state)
 	assert_string_equal(out.data, want);
 }
 
+/* What is to be typed to open a dump, of cells that failed and of those that did not. */
+static void test_dumps(void **state)
+{
+	auto_cleanup(run_record) r = sample();
+	auto_cleanup(buf) two = {0}, three = {0};
+
+	(void)state;
+	r.results[0].dump.there = r.results[1].dump.there = true;
+	report_text(&two, &r, &(struct report_style){.width = 80});
+	assert_non_null(strstr(two.data, "ext4-refused.yml\n     crash: lab crash lab-results/x/"
+					 "6.1-amd64/userns/ext4-refused\n\n"));
+	assert_non_null(strstr(two.data, "\n\ncrash: lab crash lab-results/x/6.1-amd64/userns/"
+					 "overlay\n\n2 passed, 1 failed"));
+	r.results[2].dump.there = true;
+	report_text(&three, &r, &(struct report_style){.width = 80});
+	assert_non_null(strstr(three.data, "\n\ncrash: lab crash lab-results/x/6.1-amd64/userns/"
+					   "overlay    (the first of 2 dumps)\n\n2 passed"));
+}
+
 /* A kernel that was built says of what, has a name that --kernel takes, and columns fit it. */
 static void test_built_kernels(void **state)
 {
@@ -257,6 +276,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_dumps),
 		cmocka_unit_test(test_built_kernels),
 		cmocka_unit_test(test_narrow_terminal_cuts_the_table),
 		cmocka_unit_test(test_exit_codes),
