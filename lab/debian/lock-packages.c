@@ -36,6 +36,15 @@ static int parse_package(const struct lock_text *t, const struct yaml_node *key,
 	return depends ? yaml_strings(t->yaml, depends, "depends", &p->depends, err) : 0;
 }
 
+static const struct lock_package *find_package(const struct packages_lock *lock, const char *name,
+					       enum arch arch)
+{
+	for (size_t i = 0; i < lock->n; i++)
+		if (lock->items[i].arch == arch && str_eq(lock->items[i].deb.name, name))
+			return &lock->items[i];
+	return NULL;
+}
+
 /* Every name in depends must be there: a lock edited by hand could lack one. */
 static int check_depends(const struct yaml *yaml, const struct packages_lock *lock, struct err *err)
 {
@@ -43,7 +52,7 @@ static int check_depends(const struct yaml *yaml, const struct packages_lock *lo
 		const struct lock_package *p = &lock->items[i];
 
 		for (size_t d = 0; d < p->depends.n; d++)
-			if (!packages_lock_find(lock, p->depends.items[d], p->arch))
+			if (!find_package(lock, p->depends.items[d], p->arch))
 				return yaml_error(yaml, &yaml->root, err,
 						  "%s for %s depends on %s, which is not in the "
 						  "file: run 'lab image pin'",
@@ -116,19 +125,10 @@ void packages_lock_print(struct packages_lock *lock, struct buf *out)
 	}
 }
 
-const struct lock_package *packages_lock_find(const struct packages_lock *lock, const char *name,
-					      enum arch arch)
-{
-	for (size_t i = 0; i < lock->n; i++)
-		if (lock->items[i].arch == arch && str_eq(lock->items[i].deb.name, name))
-			return &lock->items[i];
-	return NULL;
-}
-
 int packages_lock_closure(const struct packages_lock *lock, const char *name, enum arch arch,
 			  size_t **ret, size_t *n)
 {
-	const struct lock_package *p = packages_lock_find(lock, name, arch);
+	const struct lock_package *p = find_package(lock, name, arch);
 	size_t index;
 
 	if (!p)

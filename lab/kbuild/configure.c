@@ -24,7 +24,8 @@ void fragments_deinit(struct fragments *f)
 	*f = (struct fragments){0};
 }
 
-int fragments_list(struct strv *names, struct err *err)
+/* Names of the project's fragments, sorted. */
+static int list_fragments(struct strv *names, struct err *err)
 {
 	static const char ending[] = ".config";
 	auto_free char *home = home_dir(err);
@@ -49,7 +50,7 @@ static int no_fragment(const char *name, struct err *err)
 	auto_cleanup(strv) names = {0};
 	auto_cleanup(buf) known = {0};
 	const char *near;
-	int r = fragments_list(&names, err);
+	int r = list_fragments(&names, err);
 
 	if (r < 0)
 		return r;

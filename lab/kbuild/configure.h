@@ -22,8 +22,6 @@ struct fragments {
 int fragments_load(const struct flavour *flavour, struct fragments *ret, struct err *err);
 void fragments_deinit(struct fragments *f);
 DEFINE_CLEANUP(fragments, fragments_deinit)
-/* Names of the project's fragments, sorted. */
-int fragments_list(struct strv *names, struct err *err);
 
 /*
  * obj: the build folder (made when it is not there). Does nothing when its .config was made of the

@@ -76,8 +76,6 @@ int packages_lock_parse(const char *name, const char *text, size_t len, struct p
 			struct err *err);
 /* All packages must be of one suite and snapshot. Entries are put in order. */
 void packages_lock_print(struct packages_lock *lock, struct buf *out);
-const struct lock_package *packages_lock_find(const struct packages_lock *lock, const char *name,
-					      enum arch arch);
 /* Indexes into lock->items of name and all it needs, added to *ret unless they are there. -ENOENT.
  */
 int packages_lock_closure(const struct packages_lock *lock, const char *name, enum arch arch,

@@ -62,10 +62,10 @@ struct dump_done {
 void dump_done_deinit(struct dump_done *d);
 
 /*
- * Dump m's memory to dir/name (dir is the caller's own folder), which must not be there. Blocks
- * while QEMU writes; a machine that is killed meanwhile ends it. The ELF form has no mapping of the
- * kernel's yet (vmcore_map_elf()). Errors: -EEXIST, -ENOSPC, -EDQUOT (the budget), what the file
- * system or libvirt said; nothing is left then.
+ * Dump m's memory to path, in a folder of the caller's own, where nothing must be yet; *bytes
+ * becomes its size. Blocks while QEMU writes; a machine that is killed meanwhile ends it. The ELF
+ * form has no mapping of the kernel's yet (vmcore_map_elf()). Errors: -EEXIST, -ENOSPC, -EDQUOT
+ * (the budget), what the file system or libvirt said; nothing is left then.
  */
 int dump_write(struct virt_machine *m, const char *path, enum dump_form form,
 	       struct dump_budget *budget, uint64_t *bytes, struct err *err);

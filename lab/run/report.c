@@ -27,7 +27,8 @@ void report_count(const struct run_record *r, struct totals *ret)
 		ret->verdict[r->results[i].verdict]++;
 }
 
-void report_totals(struct buf *out, const struct totals *t)
+/* "7 passed, 1 failed, 2 skipped" */
+static void print_totals(struct buf *out, const struct totals *t)
 {
 	buf_addf(out, "%u passed, %u failed", t->verdict[VERDICT_PASS], t->verdict[VERDICT_FAIL]);
 	for (int v = VERDICT_FAIL + 1; v < VERDICT_COUNT; v++)
@@ -397,7 +398,7 @@ void report_text(struct buf *out, const struct run_record *r, const struct repor
 	remarks(out, r);
 	dumps_there(out, r);
 	dumps_left_out(out, r);
-	report_totals(out, &t);
+	print_totals(out, &t);
 	if (r->missing)
 		buf_addf(out, " (%s)", why_missing(r));
 	if (wall_ms > 0)

@@ -18,8 +18,6 @@ struct totals {
 	unsigned int missing; /* never finished: lab was interrupted */
 };
 void report_count(const struct run_record *r, struct totals *ret);
-/* "7 passed, 1 failed, 2 skipped" */
-void report_totals(struct buf *out, const struct totals *t);
 
 /* What was run and under which accelerator, the table, what went wrong and what to type next. */
 void report_text(struct buf *out, const struct run_record *r, const struct report_style *style);

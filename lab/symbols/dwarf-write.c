@@ -15,7 +15,7 @@ void dwarf_int(struct buf *b, uint64_t value, size_t bytes)
 	buf_add(b, p, bytes);
 }
 
-void dwarf_uleb(struct buf *b, uint64_t value)
+static void put_uleb(struct buf *b, uint64_t value)
 {
 	uint8_t p[10];
 	size_t n = 0;
@@ -26,7 +26,7 @@ void dwarf_uleb(struct buf *b, uint64_t value)
 	buf_add(b, p, n);
 }
 
-void dwarf_sleb(struct buf *b, int64_t value)
+static void put_sleb(struct buf *b, int64_t value)
 {
 	uint8_t p[10];
 	size_t n = 0;
@@ -75,12 +75,12 @@ static uint32_t abbreviate(struct dwarf_writer *w, const struct die *d)
 		return i + 1;
 	assert(i < DWARF_ABBREVS);
 	w->known[w->n_known++] = *d;
-	dwarf_uleb(&w->abbrev, i + 1);
-	dwarf_uleb(&w->abbrev, d->tag);
+	put_uleb(&w->abbrev, i + 1);
+	put_uleb(&w->abbrev, d->tag);
 	dwarf_int(&w->abbrev, d->children, 1);
 	for (size_t a = 0; a < d->n; a++) {
-		dwarf_uleb(&w->abbrev, d->attrs[a].name);
-		dwarf_uleb(&w->abbrev, d->attrs[a].form);
+		put_uleb(&w->abbrev, d->attrs[a].name);
+		put_uleb(&w->abbrev, d->attrs[a].form);
 	}
 	dwarf_int(&w->abbrev, 0, 2);
 	return i + 1;
@@ -103,10 +103,10 @@ static void put_value(struct dwarf_writer *w, const struct die_attr *a)
 		put_ref(w, a->value);
 		break;
 	case DW_FORM_udata:
-		dwarf_uleb(&w->info, a->value);
+		put_uleb(&w->info, a->value);
 		break;
 	case DW_FORM_sdata:
-		dwarf_sleb(&w->info, a->value);
+		put_sleb(&w->info, a->value);
 		break;
 	case DW_FORM_data1:
 		dwarf_int(&w->info, a->value, 1);
@@ -120,7 +120,7 @@ static void put_value(struct dwarf_writer *w, const struct die_attr *a)
 		dwarf_int(&w->info, a->value, 8);
 		break;
 	case DW_FORM_exprloc:
-		dwarf_uleb(&w->info, 9);
+		put_uleb(&w->info, 9);
 		dwarf_int(&w->info, DW_OP_addr, 1);
 		dwarf_int(&w->info, a->value, 8);
 		break;
@@ -133,7 +133,7 @@ void dwarf_put(struct dwarf_writer *w, const struct die *d, uint32_t number)
 {
 	if (number)
 		w->at[number] = w->info.len;
-	dwarf_uleb(&w->info, abbreviate(w, d));
+	put_uleb(&w->info, abbreviate(w, d));
 	for (size_t i = 0; i < d->n; i++)
 		put_value(w, &d->attrs[i]);
 }

@@ -113,7 +113,5 @@ void dwarf_put(struct dwarf_writer *w, const struct die *d, uint32_t number);
 void dwarf_up(struct dwarf_writer *w);
 
 void dwarf_int(struct buf *b, uint64_t value, size_t bytes); /* little endian */
-void dwarf_uleb(struct buf *b, uint64_t value);
-void dwarf_sleb(struct buf *b, int64_t value);
 
 #endif
