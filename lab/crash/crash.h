@@ -30,6 +30,7 @@ struct crash {
 	size_t offset, len; /* of the report within the text */
 };
 void crash_deinit(struct crash *c);
+struct crash crash_copy(const struct crash *c);
 DEFINE_CLEANUP(crash, crash_deinit)
 
 struct crashes {
@@ -51,6 +52,14 @@ DEFINE_CLEANUP(crashes, crashes_deinit)
  * (the panic that an oops became does not rename it). NULL: n is 0.
  */
 const struct crash *crashes_main(const struct crashes *c);
+
+#define CRASH_TYPE_HANG "hang"
+/*
+ * A machine that hangs and says nothing: stack is what its processor is in, from the innermost
+ * frame on, as the kernel prints them ("f+0x1/0x2 [module]"). Returns false, and leaves *ret, when
+ * nothing in it is guilty: it idles, or is in user space.
+ */
+bool crash_of_hang(const struct strv *stack, struct crash *ret);
 
 /*
  * A log that is still being written, in pieces of any size: what matters to who watches the

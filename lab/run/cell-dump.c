@@ -13,11 +13,11 @@
 enum { LOG_MAX = 8 << 20 };
 
 static int describe(const struct kernel *kernel, const char *dir, const char *vmcore,
-		    struct err *err)
+		    struct crash *hang, struct err *err)
 {
 	auto_free char *path = path_join(dir, "vmcore.txt"), *vmlinux = symbols_at_hand(kernel);
 	auto_cleanup(buf) text = {0};
-	int r = summary_write(vmcore, kernel, vmlinux, &text, err);
+	int r = summary_write(vmcore, kernel, vmlinux, hang, &text, err);
 
 	/* it quotes the guest's memory, as the dump does */
 	return r < 0 ? r : io_write_atomic(AT_FDCWD, path, text.data, text.len, 0600, err);
@@ -89,6 +89,7 @@ void cell_describe_dump(const struct kernel *kernel, const char *dir, struct out
 	auto_free char *vmcore = path_join(dir, "vmcore");
 	struct err err = {0};
 	struct stat st;
+	bool hung;
 
 	if (!o->dump.there)
 		return;
@@ -100,6 +101,7 @@ void cell_describe_dump(const struct kernel *kernel, const char *dir, struct out
 	if ((o->ending == END_PANIC || o->ending == END_OOPS) &&
 	    complete_log(dir, vmcore, &err) < 0)
 		note(o, "dmesg.log", &err);
-	if (describe(kernel, dir, vmcore, &err) < 0)
+	hung = o->ending == END_HUNG || o->ending == END_TIMEOUT;
+	if (describe(kernel, dir, vmcore, hung ? &o->hang : NULL, &err) < 0)
 		note(o, "vmcore.txt", &err);
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "jail/base/str.h"
+#include "lab/crash/crash.h"
 #include "lab/machine/dump.h"
 
 enum ending {
@@ -36,7 +37,8 @@ struct outcome {
 	bool lives;	   /* the guest ran on after a report of its own end on the console: that
 			      was a program's text */
 	struct dump_done dump;
-	char *release; /* what the guest said of itself; untrusted, made printable */
+	struct crash hang; /* of a machine that hung: what its dump says; no title: nothing */
+	char *release;	   /* what the guest said of itself; untrusted, made printable */
 	int64_t boot_ms, run_ms, total_ms; /* start to HELLO; JOB to EXIT; all. -1: never got there
 					    */
 	int64_t end_ms; /* from what ended it (a panic's first line, say) to the machine's end,

@@ -346,7 +346,8 @@ static void judge_other_end(struct judgement *j, const struct expect *e, const s
 	take_reason(j, &line);
 	if (how == HOW_LOST || how == HOW_HANG) {
 		if (j->crash.title) {
-			buf_addf(&line, "console: %s", j->crash.title);
+			buf_addf(&line, "%s: %s", o->hang.title ? "dump" : "console",
+				 j->crash.title);
 			take_reason(j, &line);
 		}
 	}
@@ -437,7 +438,7 @@ static void find_crash(struct judgement *j, const struct expect *e, const struct
 }
 
 /* The machine's state says more than the console. */
-static void name_without_report(struct crash *c, enum ending ending)
+static void name_without_report(struct crash *c, const struct outcome *o)
 {
 	static const struct {
 		enum ending ending;
@@ -449,14 +450,16 @@ static void name_without_report(struct crash *c, enum ending ending)
 	};
 
 	for (size_t i = 0; i < array_len(ends); i++)
-		if (ends[i].ending == ending)
+		if (ends[i].ending == o->ending)
 			*c = (struct crash){
 				.title = xstrdup(ends[i].title),
 				.type = xstrdup(ends[i].type),
 				.signature = str_printf("%s:unknown", ends[i].type),
 				.first_line = xstrdup(""),
-				.corrupted = ending != END_REBOOT,
+				.corrupted = o->ending != END_REBOOT,
 			};
+	if (o->hang.title && (o->ending == END_HUNG || o->ending == END_TIMEOUT))
+		*c = crash_copy(&o->hang);
 }
 
 void verdict_judge(const struct expect *expect, const struct judge_rules *rules,
@@ -472,7 +475,7 @@ void verdict_judge(const struct expect *expect, const struct judge_rules *rules,
 	find_crash(&j, e, rules, outcome, console);
 	how = how_ended(outcome, j.crash.title ? &j.crash : NULL);
 	if (!j.crash.title)
-		name_without_report(&j.crash, outcome->ending);
+		name_without_report(&j.crash, outcome);
 	if (how == HOW_EXIT && (e->hang || e->crash.n)) {
 		add_missed_end(&j, e, outcome);
 	} else if (how == HOW_EXIT) {

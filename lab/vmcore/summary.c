@@ -32,7 +32,8 @@ struct report {
 	size_t lost;
 	struct err why_no_log, why_no_kernel, why_no_tasks;
 	struct crashes crashes;
-	const struct ktask *task; /* that panicked; NULL: not known */
+	struct crash *hang;	  /* NULL: it did not */
+	const struct ktask *task; /* that panicked, or is to blame; NULL: not known */
 	bool is_gone;		  /* the kernel ended who caused the crash: this one */
 	int gone_pid;
 	char gone[KTASK_COMM];
@@ -222,6 +223,8 @@ static void add_crash(const struct report *r)
 	const struct crash *crash = crashes_main(&r->crashes);
 	struct buf *out = r->s.out;
 
+	if (!crash && r->hang && r->hang->title)
+		crash = r->hang;
 	buf_adds(out, "\ncrash       ");
 	if (crash) {
 		add_text(out, crash->title, strlen(crash->title), TITLE_MAX);
@@ -232,7 +235,7 @@ static void add_crash(const struct report *r)
 	add_panic(r);
 	add_task(r);
 	/* what ran when it was written is not on a stack any more */
-	if (crash && !crash->fatal) {
+	if (crash && crash != r->hang && !crash->fatal) {
 		const char *text = r->log.data + crash->offset;
 		size_t len = 0, lines = 0;
 
@@ -389,18 +392,77 @@ static void write_report(struct report *r)
 	add_log(r);
 }
 
-/* After an oops the kernel goes on, with another task. */
+/*
+ * Whom the report is about: after an oops the kernel goes on with another task, and who finds a
+ * stall is seldom who is in it.
+ */
 static void find_task(struct report *r)
 {
 	const struct crash *crash = crashes_main(&r->crashes);
+	const char *text = crash ? r->log.data + crash->offset : NULL, *first;
+	size_t len = crash ? crash->len : 0;
 	const struct ktask *t;
 
-	if (!crash || crash->fatal ||
-	    !ktasks_named_in(r->log.data + crash->offset, crash->len, &r->gone_pid, r->gone))
+	if (!crash || (crash->fatal && !crash->stall))
+		return;
+	/* the stalled CPU's own stack is the first one */
+	first = crash->stall ? memmem(text, len, " PID: ", 6) : NULL;
+	if (first)
+		len = first - text + strcspn(first, "\n");
+	if (!ktasks_blocked_in(crash->first_line, &r->gone_pid, r->gone) &&
+	    !ktasks_named_in(text, len, &r->gone_pid, r->gone))
 		return;
 	t = ktasks_find(r->s.tasks, r->gone_pid, r->gone);
-	r->is_gone = !t;
+	r->is_gone = !t && !crash->stall;
 	r->task = t ? t : r->task;
+}
+
+/* The frames that the walk is sure of, as the kernel would have printed them. */
+static void stack_of(const struct report *r, const struct vmcore_cpu *cpu, struct strv *ret)
+{
+	struct kframe frames[UNWIND_MAX];
+	size_t n = unwind_stack(r->s.unwind, cpu->pc, cpu->sp, cpu->fp, frames, UNWIND_MAX);
+	char name[KNAME_MAX];
+
+	for (size_t i = 0; i < n && !frames[i].user; i++) {
+		if (!frames[i].reliable)
+			continue;
+		if (frames[i].exact)
+			kstate_name(r->s.k, frames[i].address, name);
+		else
+			kstate_name_return(r->s.k, frames[i].address, name);
+		strv_add(ret, name);
+	}
+}
+
+/*
+ * A log with a panic has the stack; where no processor could be asked its state in the dump has it.
+ * The agent, which is pid 1, is what an idle machine may be caught in.
+ */
+static void name_hang(struct report *r)
+{
+	bool panicked = false;
+
+	for (size_t i = 0; i < r->crashes.n && !r->hang->title; i++) {
+		const struct crash *c = &r->crashes.items[i];
+
+		panicked |= c->fatal;
+		if (str_eq(c->type, CRASH_TYPE_HANG) && c->guilty)
+			*r->hang = crash_copy(c);
+	}
+	if (panicked || !r->s.unwind || !r->s.tasks)
+		return;
+	for (size_t i = 0; i < vmcore_cpus(r->v) && !r->hang->title; i++) {
+		const struct vmcore_cpu *cpu = vmcore_cpu(r->v, i);
+		const struct ktask *t = ktasks_on_cpu(r->s.tasks, (int)i);
+		auto_cleanup(strv) stack = {0};
+
+		if (cpu->pc >> 48 != 0xffff || (t && t->pid == 1))
+			continue;
+		stack_of(r, cpu, &stack);
+		if (crash_of_hang(&stack, r->hang))
+			r->task = t;
+	}
 }
 
 static void with_kernel(struct report *r, const struct kstate *k, const char *vmlinux)
@@ -415,6 +477,8 @@ static void with_kernel(struct report *r, const struct kstate *k, const char *vm
 	}
 	if (unwind_open(k, &r->s.unwind, NULL) < 0)
 		r->s.unwind = NULL;
+	if (r->hang)
+		name_hang(r);
 	if (!vmlinux || lines_open(vmlinux, &r->s.lines, NULL) < 0)
 		r->s.lines = NULL;
 	write_report(r);
@@ -423,9 +487,9 @@ static void with_kernel(struct report *r, const struct kstate *k, const char *vm
 }
 
 int summary_write(const char *vmcore, const struct kernel *kernel, const char *vmlinux,
-		  struct buf *out, struct err *err)
+		  struct crash *hang, struct buf *out, struct err *err)
 {
-	struct report r = {.s.out = out, .path = vmcore, .kernel = kernel};
+	struct report r = {.s.out = out, .path = vmcore, .kernel = kernel, .hang = hang};
 	auto_cleanup(kstate) k = {0};
 	auto_vmcore v = NULL;
 	int e = vmcore_open(vmcore, &v, err);

@@ -4,6 +4,7 @@
 #ifndef LAB_SUMMARY_H
 #define LAB_SUMMARY_H
 
+#include "lab/crash/crash.h"
 #include "lab/kernel/kernel.h"
 
 /*
@@ -13,8 +14,11 @@
  * (vmlinux, or NULL), gives source lines. What cannot be read is a line that says so; only a dump
  * that cannot be opened, or is another kernel's, is an error (as vmcore_open(), kstate_open()).
  * Everything in it is printable.
+ *
+ * hang, if not NULL: the machine hung, and *hang (empty) becomes what that is called, by the log's
+ * report of its NMI or by where its processors are. No title: nothing of the kernel is guilty.
  */
 int summary_write(const char *vmcore, const struct kernel *kernel, const char *vmlinux,
-		  struct buf *out, struct err *err);
+		  struct crash *hang, struct buf *out, struct err *err);
 
 #endif

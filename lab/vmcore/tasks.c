@@ -361,6 +361,27 @@ bool ktasks_named_in(const char *text, size_t len, int *pid, char comm[KTASK_COM
 	return true;
 }
 
+bool ktasks_blocked_in(const char *line, int *pid, char comm[KTASK_COMM])
+{
+	static const char before[] = "INFO: task ", behind[] = " blocked ";
+	const char *name = line + strlen(before);
+
+	if (!str_starts(line, before))
+		return false;
+	for (const char *colon = name; (colon = strchr(colon, ':')); colon++) {
+		size_t n = colon - name, digits = strspn(colon + 1, "0123456789");
+
+		if (!digits || digits > 9 || n >= KTASK_COMM ||
+		    !str_starts(colon + 1 + digits, behind))
+			continue;
+		memcpy(comm, name, n);
+		comm[n] = '\0';
+		*pid = (int)strtol(colon + 1, NULL, 10);
+		return true;
+	}
+	return false;
+}
+
 const struct ktask *ktasks_find(const struct ktasks *t, int pid, const char *comm)
 {
 	for (size_t i = 0; i < t->n; i++)
@@ -369,15 +390,17 @@ const struct ktask *ktasks_find(const struct ktasks *t, int pid, const char *com
 	return NULL;
 }
 
-/* Of the log's last report. */
+/* Of the log's last report, if the kernel panicked. */
 static const struct ktask *named_by_log(const struct kstate *k, const struct ktasks *t)
 {
+	static const char panic[] = "Kernel panic - not syncing";
 	auto_cleanup(buf) log = {0};
 	char comm[KTASK_COMM];
 	size_t lost;
 	int pid;
 
 	if (vmcore_log(k->v, LOG_MAX, &log, &lost, NULL) < 0 || !log.len ||
+	    !memmem(log.data, log.len, panic, strlen(panic)) ||
 	    !ktasks_named_in(log.data, log.len, &pid, comm))
 		return NULL;
 	return ktasks_find(t, pid, comm);

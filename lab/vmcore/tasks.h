@@ -39,6 +39,8 @@ const struct ktask *ktasks_on_cpu(const struct ktasks *t, int cpu);
 const struct ktask *ktasks_panicked(const struct kstate *k, const struct ktasks *t);
 /* The task that the last report in a log's text names. comm is printable. */
 bool ktasks_named_in(const char *text, size_t len, int *pid, char comm[KTASK_COMM]);
+/* The task of "INFO: task COMM:PID blocked …". */
+bool ktasks_blocked_in(const char *line, int *pid, char comm[KTASK_COMM]);
 /* NULL: there is none of that number and name (any more). */
 const struct ktask *ktasks_find(const struct ktasks *t, int pid, const char *comm);
 

@@ -339,6 +339,55 @@ static void test_main(void **state)
 	}
 }
 
+/* What a dump says of a machine that hangs: its processor's stack. */
+static void test_hang(void **state)
+{
+	static const struct {
+		const char *stack, *guilty; /* NULL: nobody */
+	} cases[] = {
+		{"crashme_irqs_off+0x10/0x20 [crashme],crashme_write+0xe0/0x208 [crashme],"
+		 "proc_reg_write+0xa4/0x100,vfs_write+0xdc/0x380,ksys_write+0x78/0x120",
+		 "crashme_irqs_off"},
+		/* outwards, as in all reports of time */
+		{"__delay+0x58/0xd0,box_poll+0x4/0x8,box_wait.constprop.0+0x1/0x2,"
+		 "invoke_syscall+0xa4/0x120,el0_svc_common.constprop.0+0x48/0xf0",
+		 "box_wait"},
+		{"box_tick+0x1/0x2,call_timer_fn+0x28/0x1c0,__run_timers+0x1/0x2", "box_tick"},
+		{"cpu_do_idle+0x8/0x10,arch_cpu_idle+0x10/0x30,do_idle+0x1/0x2,"
+		 "cpu_startup_entry+0x1/0x2,rest_init+0x1/0x2,start_kernel+0x1/0x2,"
+		 "__primary_switched+0x1/0x2",
+		 NULL},
+		{"do_idle+0x1/0x2,cpu_startup_entry+0x1/0x2,start_secondary+0x1/0x2,"
+		 "secondary_startup_64_no_verify+0x1/0x2",
+		 NULL},
+		{"0xffff0000", NULL},
+		{"", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < array_len(cases); i++) {
+		auto_cleanup(strv) stack = {0};
+		auto_cleanup(crash) c = {0}, copy = {0};
+
+		strv_split(&stack, cases[i].stack, ',');
+		assert_int_equal(crash_of_hang(&stack, &c), !!cases[i].guilty);
+		if (!cases[i].guilty) {
+			assert_null(c.title);
+			continue;
+		}
+		copy = crash_copy(&c);
+		assert_string_equal(copy.guilty, cases[i].guilty);
+		assert_string_equal(copy.type, "hang");
+		assert_string_equal(copy.first_line, "");
+		assert_int_equal(strncmp(copy.title, "INFO: hang in ", 14), 0);
+		assert_string_equal(copy.title + 14, cases[i].guilty);
+		assert_int_equal(strncmp(copy.signature, "hang:", 5), 0);
+		assert_string_equal(copy.signature + 5, cases[i].guilty);
+		assert_int_equal(copy.alternatives.n, 1);
+		assert_int_equal(strncmp(copy.alternatives.items[0], "hang in ", 8), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -346,6 +395,7 @@ int main(void)
 		cmocka_unit_test(test_frames), cmocka_unit_test(test_names),
 		cmocka_unit_test(test_watch),  cmocka_unit_test(test_many),
 		cmocka_unit_test(test_main),   cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_hang),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

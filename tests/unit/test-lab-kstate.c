@@ -435,6 +435,8 @@ static void test_running(void **state)
 	assert_int_equal(ktasks_on_cpu(&t, 0)->pid, 57);
 }
 
+#define PANIC "[    0.9] Kernel panic - not syncing: Fatal exception\n"
+
 static void test_panicked(void **state)
 {
 	static const struct {
@@ -442,14 +444,16 @@ static void test_panicked(void **state)
 		int pid;
 	} cases[] = {
 		{"", 1},
-		{"[    1.0] CPU: 0 PID: 57 Comm: sh Not tainted 6.1\n", 57},
-		{"[    1.0] CPU: 0 UID: 0 PID: 57 Comm: sh Tainted: G\n", 57},
-		{"[    1.0] CPU: 0 PID: 1 Comm: agent\n[    2.0] CPU: 0 PID: 57 Comm: sh\n", 57},
-		{"[    1.0] CPU: 0 PID: 58 Comm: sh Not tainted\n", 1},
-		{"[    1.0] CPU: 0 PID: 57 Comm: bash Not tainted\n", 1},
-		{"[    1.0] CPU: 0 PID: 99999999999999999999 Comm: sh\n", 1},
-		{"[    1.0] CPU: 0 PID: 57\n", 1},
-		{" PID: ", 1},
+		{"[    1.0] CPU: 0 PID: 57 Comm: sh Not tainted 6.1\n", 1}, /* a warning */
+		{PANIC "[    1.0] CPU: 0 PID: 57 Comm: sh Not tainted 6.1\n", 57},
+		{PANIC "[    1.0] CPU: 0 UID: 0 PID: 57 Comm: sh Tainted: G\n", 57},
+		{PANIC "[    1.0] CPU: 0 PID: 1 Comm: agent\n[    2.0] CPU: 0 PID: 57 Comm: sh\n",
+		 57},
+		{PANIC "[    1.0] CPU: 0 PID: 58 Comm: sh Not tainted\n", 1},
+		{PANIC "[    1.0] CPU: 0 PID: 57 Comm: bash Not tainted\n", 1},
+		{PANIC "[    1.0] CPU: 0 PID: 99999999999999999999 Comm: sh\n", 1},
+		{PANIC "[    1.0] CPU: 0 PID: 57\n", 1},
+		{PANIC " PID: ", 1},
 	};
 	auto_cleanup(ktasks) t = {0};
 
@@ -462,7 +466,7 @@ static void test_panicked(void **state)
 		assert_int_equal(ktasks_panicked(&k, &t)->pid, cases[i].pid);
 	}
 	/* registers in the panic path say more than a log may */
-	made_log = cases[1].log;
+	made_log = cases[2].log;
 	k.text = (struct krange){0xffffffff81000000, 0xffffffff81001000};
 	made_cpu.pc = 0xffffffff81000110;
 	assert_int_equal(ktasks_panicked(&k, &t)->pid, 1);
@@ -499,12 +503,43 @@ static void test_bad_tasks(void **state)
 
 #define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void test_blocked(void **state)
+{
+	static const struct {
+		const char *line, *comm;
+		int pid;
+	} cases[] = {
+		{"INFO: task sh:77 blocked for more than 2 seconds.", "sh", 77},
+		{"INFO: task kworker/0:1:9 blocked for more than 2 seconds.", "kworker/0:1", 9},
+		{"INFO: task a b:1 blocked in I/O wait for more than 1 seconds.", "a b", 1},
+		{"INFO: task x:1 blocked y:3 blocked for", "x", 1},
+		{"INFO: task sh blocked for more than 2 seconds.", NULL, 0},
+		{"INFO: task sh:12345678901234567890 blocked for", NULL, 0},
+		{"INFO: task aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:1 blocked for", NULL, 0},
+		{"INFO: task :", NULL, 0},
+		{"task sh:77 blocked for", NULL, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < array_len(cases); i++) {
+		char comm[KTASK_COMM];
+		int pid;
+
+		assert_int_equal(ktasks_blocked_in(cases[i].line, &pid, comm), !!cases[i].comm);
+		if (!cases[i].comm)
+			continue;
+		assert_string_equal(comm, cases[i].comm);
+		assert_int_equal(pid, cases[i].pid);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(test_types),   test(test_odd_types),   test(test_names),
-		test(test_modules), test(test_bad_modules), test(test_tasks),
-		test(test_running), test(test_panicked),    test(test_bad_tasks),
+		test(test_types),     test(test_odd_types),   test(test_names),
+		test(test_modules),   test(test_bad_modules), test(test_tasks),
+		test(test_running),   test(test_panicked),    test(test_blocked),
+		test(test_bad_tasks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
