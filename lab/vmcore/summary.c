@@ -223,7 +223,8 @@ static void add_crash(const struct report *r)
 	const struct crash *crash = crashes_main(&r->crashes);
 	struct buf *out = r->s.out;
 
-	if (!crash && r->hang && r->hang->title)
+	if (r->hang && r->hang->title &&
+	    (!crash || (str_eq(crash->type, CRASH_TYPE_HANG) && !crash->guilty)))
 		crash = r->hang;
 	buf_adds(out, "\ncrash       ");
 	if (crash) {
@@ -431,26 +432,28 @@ static void stack_of(const struct report *r, const struct vmcore_cpu *cpu, struc
 			kstate_name(r->s.k, frames[i].address, name);
 		else
 			kstate_name_return(r->s.k, frames[i].address, name);
-		strv_add(ret, name);
+		/* of a panic by an NMI: what it interrupted counts */
+		if (str_starts(name, "panic+") || str_starts(name, "vpanic+"))
+			strv_deinit(ret);
+		else
+			strv_add(ret, name);
 	}
 }
 
 /*
- * A log with a panic has the stack; where no processor could be asked its state in the dump has it.
+ * The log has the stack of who panicked by an NMI; where none could be sent, or it met a processor
+ * that idled, the dump has those of all.
  * The agent, which is pid 1, is what an idle machine may be caught in.
  */
 static void name_hang(struct report *r)
 {
-	bool panicked = false;
-
 	for (size_t i = 0; i < r->crashes.n && !r->hang->title; i++) {
 		const struct crash *c = &r->crashes.items[i];
 
-		panicked |= c->fatal;
 		if (str_eq(c->type, CRASH_TYPE_HANG) && c->guilty)
 			*r->hang = crash_copy(c);
 	}
-	if (panicked || !r->s.unwind || !r->s.tasks)
+	if (!r->s.unwind || !r->s.tasks)
 		return;
 	for (size_t i = 0; i < vmcore_cpus(r->v) && !r->hang->title; i++) {
 		const struct vmcore_cpu *cpu = vmcore_cpu(r->v, i);
