@@ -226,6 +226,25 @@ static void check_pwndbg(struct report *r)
 	add(r, OK, "pwndbg", path ? "for lab debug --pwndbg" : "none, and nothing needs it", NULL);
 }
 
+/* The package of libvirt's driver does not have the program by which it writes files. */
+static void check_dumps(struct report *r)
+{
+	static const char *const helpers[] = {"/usr/lib/libvirt/libvirt_iohelper",
+					      "/usr/libexec/libvirt_iohelper"};
+	auto_free char *text = NULL;
+	bool there = false;
+
+	for (size_t i = 0; i < array_len(helpers); i++)
+		there |= io_exists(helpers[i]);
+	text = str_printf("lab crash opens them in gdb%s%s", in_path("drgn") ? ", drgn" : "",
+			  in_path("crash") ? ", crash" : "");
+	if (there)
+		add(r, OK, "dumps", text, NULL);
+	else
+		add(r, WARN, "dumps", "guests that crash leave none: no libvirt_iohelper",
+		    "on Debian: apt-get install libvirt-daemon");
+}
+
 static void check_memory(struct report *r)
 {
 	enum { NEED_MIB = 400, WISH_MIB = 1024 };
@@ -331,6 +350,7 @@ int cmd_doctor(int argc, char **argv)
 	for (int arch = 0; arch < ARCH_COUNT; arch++)
 		check_gdb(&r, arch);
 	check_pwndbg(&r);
+	check_dumps(&r);
 	check_memory(&r);
 	check_user_namespaces(&r);
 	check_terminal(&r);

@@ -56,9 +56,12 @@ static int virt_error(struct err *err, const char *what)
 {
 	const virError *e = virGetLastError();
 	auto_cleanup(buf) text = {0};
+	size_t len = e && e->message ? strlen(e->message) : 0;
 
-	if (e && e->message)
-		str_printable(&text, e->message, strlen(e->message), 400, false);
+	while (len && e->message[len - 1] == '\n')
+		len--;
+	if (len)
+		str_printable(&text, e->message, len, 400, false);
 	return err_set(err, EIO, "%s: %s", what, text.data ? text.data : "libvirt gives no reason");
 }
 
@@ -433,10 +436,16 @@ int virt_machine_dump(struct virt_machine *m, const char *path, enum dump_form f
 {
 	unsigned int format = form == DUMP_ELF ? VIR_DOMAIN_CORE_DUMP_FORMAT_RAW
 					       : VIR_DOMAIN_CORE_DUMP_FORMAT_KDUMP_ZLIB;
+	int r;
 
-	if (virDomainCoreDumpWithFormat(m->dom, path, format, VIR_DUMP_MEMORY_ONLY) < 0)
-		return virt_error(err, "dump the guest's memory");
-	return 0;
+	if (virDomainCoreDumpWithFormat(m->dom, path, format, VIR_DUMP_MEMORY_ONLY) == 0)
+		return 0;
+	r = virt_error(err, "dump the guest's memory");
+	if (err && strstr(err->msg, "cannot execute") && strstr(err->msg, "libvirt_iohelper"))
+		r = err_set(err, ENOENT,
+			    "libvirt_iohelper is missing, by which libvirt writes dumps (on "
+			    "Debian: apt-get install libvirt-daemon)");
+	return r;
 }
 
 int virt_machine_nmi(struct virt_machine *m, struct err *err)
