@@ -55,7 +55,7 @@ help:
 	@echo "  make            build lab, jail and the guest programs (no installing)"
 	@echo "  make run        install what is missing, build, fetch the pinned kernel, run scenarios/"
 	@echo "  make check      the same and every test"
-	@echo "  make check-all  and gdb on every pinned kernel, with its debug package"
+	@echo "  make check-all  and all scenarios, crashes and gdb on every pinned kernel"
 	@echo "  make unit       the unit tests alone"
 	@echo "  make bench      what a run costs, as ratios to plain QEMU"
 	@echo "  make fuzz       libFuzzer targets (clang)"
