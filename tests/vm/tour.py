@@ -17,7 +17,6 @@ import time
 
 FENCE = "```"
 MARK = "@@ "
-GDB = re.compile(r"lab (debug|gdb|replay) ")
 MACHINE = r"\b\d+-\d+\b"
 BACKGROUND_S = 120
 
@@ -50,19 +49,25 @@ def sections(lines):
 
 # What differs between runs, and what is compared in its place.
 VARIES = [(re.compile(pattern), to) for pattern, to in (
+    (r"\+0x\w+(/0x\w+)? \[crashme\]", "+N [crashme]"),  # the host's compiler makes it
+    (r"\b(crashme\.c):\d+", r"\1:N"),
     (r"\b0x[0-9a-f]{5,}", "0xN"),
     (r"\b[0-9a-f]{16}\b", "N"),
     (r"\b402653\d{4}\b", "INODE"),
-    (r"\[ *\d+\.\d{6}\]", "[T]"),
+    (r"\[ *\d+\.\d{6}\](\[ *[TC]\d+\])?", "[T]"),
+    (r"\b\d{4}-\d\d-\d\d\b", "DATE"),
+    (r"\b\d+(\.\d+)? MiB\b", "N MiB"),
+    (r"\bdrgn \d[\d.]*", "drgn V"),
     (r"\b\d{8}-\d{6}(-\d+)?\b", "RUN"),
     (r"\b\d+(\.\d+)? ?s\b", "T s"),
     (r"\b\d{12,}\b", "N"),
     (r"^(amd64 .*)(TCG|KVM).*", r"\1ACCELERATOR"),
+    (r"^(arm64 .*)(TCG|KVM) \(no KVM.*", r"\1ACCELERATOR"),
     (MACHINE, "NAME"),
     (r"\b\d\d:\d\d:\d\d\b", "TIME"),
     (r"^(\s*)\d+ +\d+ +\d+ +\d+ [A-Za-z] ", r"P P P P S "),  # lab-ps
     (r"\[\d+ ", "[P "),  # lab-syscalls
-    (r"\b(of|pid) \d+ ", r"\1 P "),
+    (r"\b(of|pid) \d+\b", r"\1 P"),
     (r"\binstruction count = \d+", "instruction count = N"),
     (r" {2,}", " "),
 )]
@@ -102,8 +107,8 @@ def run_gdb(step, command, inner):
             f.write("echo \\n%s%d\\n\npython gdb.flush()\n%s\n" % (MARK, n, one.command))
     head, _, rest = command.partition(" ")
     name, _, rest = rest.partition(" ")
-    quiet = "" if name == "gdb" else " -q"
-    done = subprocess.run(["bash", "-c", "%s %s --batch%s -x script.gdb %s" % (head, name, quiet, rest)],
+    how = {"gdb": "--batch", "crash": ""}.get(name, "--batch -q")
+    done = subprocess.run(["bash", "-c", "%s %s %s -x script.gdb %s" % (head, name, how, rest)],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           encoding="utf-8", errors="replace", check=False)
     parts = re.split("^%s\\d+\n" % MARK, done.stdout, flags=re.M)
@@ -186,7 +191,8 @@ def main():
     if what == "list":
         for heading, steps in found:
             commands = " ".join(step.command for step in steps if not step.in_gdb)
-            print(heading, "arm64" if "arm64" in commands else "amd64", sep="\t")
+            archs = [arch for arch in ("amd64", "arm64") if arch in commands]
+            print(heading, " ".join(archs or ["amd64"]), sep="\t")
         return
     steps = dict(found)[sys.argv[3]]
     run(steps)
