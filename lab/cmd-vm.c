@@ -234,6 +234,9 @@ static int verb_dump(const struct vm_args *a, char *const *names, int n)
 	}
 	printf("%s: %s, %" PRIu64 " bytes, %.2f s\n", path, dump_form_name(done.form), done.bytes,
 	       done.ms / 1e3);
+	fputs("lab crash --kernel ", stdout);
+	print_text(vm.kernel, 0);
+	printf(" --arch %s %s\n", arch_name(vm.arch), path);
 	return EXIT_MET;
 }
 

@@ -45,7 +45,7 @@ def _alone(lab, arch, tmp):
                               capture_output=True, text=True).stdout
         guest.stdin.close()
     os.unlink(path)
-    return float(re.search(r"([0-9.]+) s$", said.strip()).group(1))
+    return float(re.search(r"([0-9.]+) s$", said, re.M).group(1))
 
 
 def _parent(pid):
