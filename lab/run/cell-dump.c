@@ -23,6 +23,19 @@ static int describe(const struct kernel *kernel, const char *dir, const char *vm
 	return r < 0 ? r : io_write_atomic(AT_FDCWD, path, text.data, text.len, 0600, err);
 }
 
+/* What a terminal would obey as the agent sends it (vm/kmsg-text.h): lines of both are compared. */
+static void add_escaped(struct buf *out, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = text[i];
+
+		if ((c < ' ' && c != '\t' && c != '\n') || c == 0x7f)
+			buf_addf(out, "\\x%02x", c);
+		else
+			buf_add(out, &text[i], 1);
+	}
+}
+
 /* "[    1.234567][   T12] text" without the caller, which dmesg.log does not have. */
 static void add_without_callers(struct buf *out, const struct buf *log)
 {
@@ -39,7 +52,7 @@ static void add_without_callers(struct buf *out, const struct buf *log)
 			buf_add(out, line, stamp + 1 - line);
 			line = text + 1;
 		}
-		buf_add(out, line, next - line);
+		add_escaped(out, line, next - line);
 	}
 }
 

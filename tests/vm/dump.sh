@@ -44,7 +44,10 @@ S
 cat >ends/reboots.yml <<'S'
 summary: a panic after which the kernel would boot anew, and panic again
 trace: false
-run: echo 20 >/proc/sys/kernel/panic; echo c >/proc/sysrq-trigger; sleep 20
+run: |
+  printf '\033]0;x\007\n' >/dev/kmsg
+  sleep 1
+  echo 20 >/proc/sys/kernel/panic; echo c >/proc/sysrq-trigger; sleep 20
 expect: [{crash: "kernel panic: sysrq triggered crash"}]
 S
 cat >ends/reset.yml <<'S'
@@ -80,11 +83,15 @@ there() { # there CELL ENDING: and it was dumped
 		[[ $(stat -c %a "$f") == 600 ]] && (($(stat -c %s "$f") < 256 << 20)) &&
 		[[ ! -e $f.part && $(stat -c %a "$f.txt") == 600 ]]
 }
+once() { # once FILE: a line is there once, and as no terminal obeys it; the panic follows
+	! grep -q $'\x1b' "$1" && [[ $(grep -c 'x1b]0;x' "$1") == 1 ]] && grep -q 'Kernel panic' "$1"
+}
 for arch in amd64 arm64; do
 	ok "$arch: a program that prints a panic and an oops: no crash, no dump" \
 		cell e "$arch/fake" '.ending == "exited" and .dump == null and .crash == null'
 	ok "$arch: a panic while it powers off: dumped, for its owner to read" there "$arch/off" panic
 	ok "$arch: a panic that reboots: dumped before" there "$arch/reboots" panic
+	ok "$arch: its log goes on from what was sent" once "e/6.1-$arch/reboots/dmesg.log"
 	ok "$arch: vmcore.txt names the task" grep -q '^task  *sh, pid' "e/6.1-$arch/reboots/vmcore.txt"
 	ok "$arch: a reset has no memory left" cell e "$arch/reset" '.ending == "reboot" and (.dump.skipped | test("gone"))'
 	ok "$arch: a late payload: dumped, with its registers" there "$arch/late" timeout
