@@ -182,16 +182,31 @@ static void add_header(const struct report *r)
 
 /* ---- what happened ---- */
 
-/* The text of the last panic. */
+/* The text of a line "[    1.234567][   T12] text"; NULL: it has another form. */
+static const char *text_of(const char *line, const char *end)
+{
+	const char *stamp = line < end && *line == '[' ? memchr(line, ']', end - line) : NULL;
+	const char *caller = stamp ? memchr(stamp + 1, ']', end - stamp - 1) : NULL;
+
+	return caller && end - caller >= 2 ? caller + 2 : NULL;
+}
+
+/* The text of the last panic: user space can write the same words, but not as a line's first. */
 static void add_panic(const struct report *r)
 {
 	static const char panic[] = "Kernel panic - not syncing: ";
-	const char *at = r->log.data, *end = at + r->log.len, *last = NULL;
+	const char *end, *last = NULL;
 
-	for (; r->log.len && (at = memmem(at, end - at, panic, strlen(panic)));) {
-		if (at - r->log.data < 6 || memcmp(at - 6, "[ end ", 6) != 0)
-			last = at + strlen(panic);
-		at += strlen(panic);
+	if (!r->log.len)
+		return;
+	end = r->log.data + r->log.len;
+	for (const char *line = r->log.data, *next; line < end; line = next) {
+		const char *newline = memchr(line, '\n', end - line);
+		const char *text = text_of(line, newline ? newline : end);
+
+		next = newline ? newline + 1 : end;
+		if (text && (size_t)(next - text) > strlen(panic) && str_starts(text, panic))
+			last = text + strlen(panic);
 	}
 	if (!last)
 		return;

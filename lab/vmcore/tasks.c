@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lab/vmcore/vmcore-log.h"
+#include "vm/kmsg-text.h"
 
 enum {
 	TASK_SIZE_MAX = 64 << 10,
@@ -327,6 +328,16 @@ const struct ktask *ktasks_on_cpu(const struct ktasks *t, int cpu)
 /* What follows the name there. */
 static const char *const ends[] = {" Not tainted", " Tainted: ", " Kdump: "};
 
+/* Whether user space wrote the line that at is in (vmcore-log.h). */
+static bool is_users(const char *text, const char *at)
+{
+	static const char mark[] = "] " KMSG_TEXT_USER;
+	const char *before = memrchr(text, '\n', at - text);
+	const char *line = before ? before + 1 : text;
+
+	return memmem(line, at - line, mark, strlen(mark));
+}
+
 /*
  * "CPU: 0 PID: 57 Comm: sh Not tainted …" ("CPU: 0 UID: 0 PID: …" from 6.11 on). A name may hold
  * blanks.
@@ -339,7 +350,8 @@ bool ktasks_named_in(const char *text, size_t len, int *pid, char comm[KTASK_COM
 	long number = 0;
 
 	for (const char *at = text; at && (at = memmem(at, end - at, pid_mark, strlen(pid_mark)));)
-		if ((at += strlen(pid_mark)) < end && *at >= '0' && *at <= '9')
+		if ((at += strlen(pid_mark)) < end && *at >= '0' && *at <= '9' &&
+		    !is_users(text, at))
 			last = at;
 	for (; last && last < end && *last >= '0' && *last <= '9' && number < INT_MAX / 10; last++)
 		number = number * 10 + *last - '0';

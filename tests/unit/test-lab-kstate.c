@@ -454,6 +454,11 @@ static void test_panicked(void **state)
 		{PANIC "[    1.0] CPU: 0 PID: 99999999999999999999 Comm: sh\n", 1},
 		{PANIC "[    1.0] CPU: 0 PID: 57\n", 1},
 		{PANIC " PID: ", 1},
+		/* who writes to /dev/kmsg does not choose */
+		{PANIC "[    1.0][   T1] (user) CPU: 0 PID: 57 Comm: sh Not tainted\n", 1},
+		{PANIC "[    1.0] CPU: 0 PID: 57 Comm: sh Not tainted\n"
+		       "[    1.1] (user) CPU: 0 PID: 1 Comm: agent Not tainted\n",
+		 57},
 	};
 	auto_cleanup(ktasks) t = {0};
 
