@@ -13,6 +13,7 @@ enum {
 	PF_KTHREAD = 0x00200000,
 	LOG_MAX = 256 << 10,
 	READS_MAX = 4 * KTASKS_MAX,
+	PREFIX_MAX = 64, /* "[    1.234567][   T12] (user) " */
 };
 
 /* Places in struct task_struct; ABSENT: this kernel has none. */
@@ -334,8 +335,9 @@ static bool is_users(const char *text, const char *at)
 	static const char mark[] = "] " KMSG_TEXT_USER;
 	const char *before = memrchr(text, '\n', at - text);
 	const char *line = before ? before + 1 : text;
+	size_t len = at - line < PREFIX_MAX ? at - line : PREFIX_MAX;
 
-	return memmem(line, at - line, mark, strlen(mark));
+	return memmem(line, len, mark, strlen(mark));
 }
 
 /*
