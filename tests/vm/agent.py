@@ -167,7 +167,7 @@ def artefact_folders(guest):
 
 def kernel_log(guest):
     r = shell(guest, "echo '<4>hello from the payload' >/dev/kmsg")
-    check(b"] hello from the payload\n" in r.streams["KMSG"], r.streams["KMSG"])
+    check(b"] (user) hello from the payload\n" in r.streams["KMSG"], r.streams["KMSG"])
     equal(r.order[-1], "EXIT")
 
 
