@@ -211,6 +211,7 @@ static int verb_dump(const struct vm_args *a, char *const *names, int n)
 	auto_cleanup(vm) vm = {0};
 	struct dump_done done = {0};
 	auto_free char *path = NULL;
+	auto_cleanup(buf) kernel = {0};
 	struct err err = {0};
 
 	if (a->json || a->all)
@@ -234,9 +235,9 @@ static int verb_dump(const struct vm_args *a, char *const *names, int n)
 	}
 	printf("%s: %s, %" PRIu64 " bytes, %.2f s\n", path, dump_form_name(done.form), done.bytes,
 	       done.ms / 1e3);
-	fputs("lab crash --kernel ", stdout);
-	print_text(vm.kernel, 0);
-	printf(" --arch %s %s\n", arch_name(vm.arch), path);
+	str_printable(&kernel, vm.kernel, strlen(vm.kernel), 200, false);
+	printf("lab crash --kernel %s --arch %s %s\n", kernel.data ? kernel.data : "",
+	       arch_name(vm.arch), path);
 	return EXIT_MET;
 }
 
