@@ -346,7 +346,8 @@ static void judge_other_end(struct judgement *j, const struct expect *e, const s
 	take_reason(j, &line);
 	if (how == HOW_LOST || how == HOW_HANG) {
 		if (j->crash.title) {
-			buf_addf(&line, "%s: %s", o->hang.title ? "dump" : "console",
+			buf_addf(&line, "%s: %s",
+				 str_eq(j->crash.type, CRASH_TYPE_HANG) ? "dump" : "console",
 				 j->crash.title);
 			take_reason(j, &line);
 		}

@@ -16,6 +16,12 @@
 #define WARN                                                                           \
 	"[    1.0] WARNING: CPU: 0 PID: 9 at a.c:1 box_close+0x1/0x2\n[    1.0] RIP: " \
 	"0010:box_close+0x1/0x2\n"
+#define HANG                                                                        \
+	{                                                                           \
+		.title = (char *)"INFO: hang in box_spin", .type = (char *)"hang",  \
+		.signature = (char *)"hang:box_spin", .guilty = (char *)"box_spin", \
+		.first_line = (char *)""                                            \
+	}
 #define STALL "[    9.0] rcu: INFO: rcu_sched self-detected stall on CPU\n"
 
 static const struct row {
@@ -221,6 +227,30 @@ static const struct row {
 	 "",
 	 VERDICT_HANG,
 	 "the guest made no progress|expected a crash \"x\""},
+	/* that a dump names */
+	{NULL,
+	 {.ending = END_HUNG, .hang = HANG},
+	 "",
+	 "",
+	 "",
+	 VERDICT_HANG,
+	 "the guest made no progress|dump: INFO: hang in box_spin"},
+	{"{crash: hang in box_spin}",
+	 {.ending = END_HUNG, .hang = HANG},
+	 "",
+	 "",
+	 "",
+	 VERDICT_PASS,
+	 ""},
+	{"{hang: true}", {.ending = END_TIMEOUT, .hang = HANG}, "", "", "", VERDICT_PASS, ""},
+	{NULL, {.exit_code = 0, .hang = HANG}, "", "", "", VERDICT_PASS, ""},
+	{"{hang: true}",
+	 {.ending = END_HUNG, .hang = HANG},
+	 "",
+	 "",
+	 OOPS,
+	 VERDICT_CRASH,
+	 "BUG: unable to handle kernel NULL pointer dereference in demo_write|expected a hang"},
 	/* infrastructure */
 	{"{crash: x}",
 	 {.ending = END_NO_BOOT},
