@@ -130,12 +130,13 @@ def output_is_bounded(guest):
 
 def slow_host(guest):
     """A host that does not read stops the payload, not the agent; nothing is lost."""
-    guest.job(["/bin/sh", "-c", "yes 0123456789abcde | head -c 20971520"],
+    # several times what fits into the agent's buffer (512 KiB), the pipe's and the socket's
+    guest.job(["/bin/sh", "-c", "yes 0123456789abcde | head -c 6291456"],
               [("limit_bytes", 64 * MIB), ("timeout_ms", 120000)])
     time.sleep(3)
     r = guest.collect()
     equal(r.exit["exit"], "0")
-    check(r.streams["STDOUT"] == b"0123456789abcde\n" * (20 * MIB // 16), len(r.streams["STDOUT"]))
+    check(r.streams["STDOUT"] == b"0123456789abcde\n" * (6 * MIB // 16), len(r.streams["STDOUT"]))
 
 
 def artefacts(guest):
@@ -157,10 +158,10 @@ def artefact_folders(guest):
     r = shell(guest, "mkdir d; cd d; seq 1 1200 | xargs touch", artefact=["d"])
     equal(len(r.files), 1000)
     check("first 1000 were left out" in r.notes[-1], r.notes)
-    deep = "i=0; while [ $i -lt 1500 ]; do mkdir d && cd d || exit; i=$((i+1)); done; touch f"
+    deep = "deep=$(printf 'd/%.0s' $(seq 1500)); mkdir -p $deep && touch ${deep}f"
     r = shell(guest, deep, artefact=["d"])
     equal((r.exit["exit"], len(r.files)), ("0", 1))
-    wide = "mkdir d; cd d; for i in $(seq 1 110); do mkdir $i; (cd $i; seq 1 100 | xargs mkdir); done"
+    wide = """for i in $(seq 110); do for j in $(seq 100); do echo d/$i/$j; done; done | xargs mkdir -p"""
     r = shell(guest, wide, artefact=["d"])
     check("after 10000 files and folders" in r.notes[-1], r.notes)
 

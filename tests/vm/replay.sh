@@ -91,6 +91,21 @@ cell=arm64/6.1-arm64/later
 ok "arm64: replayed, the same" same $cell
 ok "arm64: the one that exits, too" same arm64/6.1-arm64/exits
 ok "arm64: from the panic back to an earlier call, by name" goes_back arm64
+# A QEMU that stands still, in a copy of its own and in the background: it takes a minute.
+cat >still.gdb <<'G'
+hbreak kernel_halt
+reverse-continue
+G
+mkdir -m 700 y
+cp -r $cell still
+timeout 400 env XDG_RUNTIME_DIR="$dir/y" "$lab" replay -q --offline --symbols image --batch -x still.gdb \
+	still >still.txt 2>&1 &
+still=$!
+{
+	soon grep -qs '^Hardware assisted' still.txt || soon grep -qs '^Hardware assisted' still.txt || :
+	sleep 0.5
+	pkill -STOP -f "$dir/y/.*replay[.]qmp" || :
+} &
 listens() { # for a gdb from elsewhere, by a path relative to here, as lab debug does
 	local pid status=0
 	"$lab" replay -q --offline --symbols image --listen unix:dbg $cell >told &
@@ -119,17 +134,6 @@ done
 
 # --- what cannot be replayed: of a recording without the large states that gdb's were kept in
 cell=arm64/6.1-arm64/exits
-cat >still.gdb <<'G'
-hbreak kernel_halt
-reverse-continue
-G
-mkdir -m 700 y # its own, and in the background: it takes a minute
-timeout 400 env XDG_RUNTIME_DIR="$dir/y" "$lab" replay -q --offline --symbols image --batch -x still.gdb \
-	arm64/6.1-arm64/later >still.txt 2>&1 &
-still=$!
-soon grep -qs '^Hardware assisted' still.txt || soon grep -qs '^Hardware assisted' still.txt || :
-sleep 0.5
-pkill -STOP -f "$dir/y/.*replay[.]qmp" || :
 changed() { # changed EXPRESSION CODE TEXT: recording.json changed by jq
 	rm -rf bad && mkdir bad && cp -r $cell/replay bad/ && jq "$1" $cell/replay/recording.json >bad/replay/recording.json &&
 		says "$2" "$3" "$lab" replay -q --check bad
