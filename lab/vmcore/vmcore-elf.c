@@ -2,8 +2,10 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "jail/base/io.h"
 #include "lab/vmcore/vmcore-file.h"
@@ -201,18 +203,46 @@ static int write_core(int fd, struct vmcore *v, const char *path, struct err *er
 	return 0;
 }
 
+/* Without a name, so that one who is killed leaves nothing; *named: where that cannot be. */
+static int open_unnamed(const char *path, char **named)
+{
+	const char *slash = strrchr(path, '/');
+	auto_free char *dir = slash ? xstrndup(path, slash - path + 1) : xstrdup(".");
+	int fd = open(dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		return fd;
+	*named = str_printf("%s.XXXXXX", path);
+	return mkostemp(*named, O_CLOEXEC); /* mode 0600 */
+}
+
+/* Give it a name beside path. */
+static int name_it(int fd, const char *path, char **named, struct err *err)
+{
+	char self[32];
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	*named = str_printf("%s.%d", path, (int)getpid());
+	unlink(*named);
+	if (linkat(AT_FDCWD, self, AT_FDCWD, *named, AT_SYMLINK_FOLLOW) < 0)
+		return err_errno(err, "%s", *named);
+	return 0;
+}
+
 int vmcore_write_elf(struct vmcore *v, const char *path, struct err *err)
 {
-	auto_free char *temporary = str_printf("%s.XXXXXX", path);
-	auto_close int fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
+	auto_free char *temporary = NULL;
+	auto_close int fd = open_unnamed(path, &temporary);
 	int r;
 
 	if (fd < 0)
 		return err_errno(err, "%s", path);
 	r = write_core(fd, v, path, err);
+	if (r == 0 && !temporary)
+		r = name_it(fd, path, &temporary, err);
 	if (r == 0 && rename(temporary, path) < 0)
 		r = err_errno(err, "%s", path);
-	if (r < 0)
+	if (r < 0 && temporary)
 		unlink(temporary);
 	return r;
 }
