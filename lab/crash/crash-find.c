@@ -360,8 +360,17 @@ void crashes_deinit(struct crashes *c)
 
 const struct crash *crashes_main(const struct crashes *c)
 {
-	for (size_t i = 0; i < c->n; i++)
-		if (!c->items[i].corrupted)
-			return &c->items[i];
-	return c->n ? &c->items[0] : NULL;
+	const struct crash *first = NULL, *last = NULL;
+
+	for (size_t i = 0; i < c->n; i++) {
+		if (c->items[i].corrupted)
+			continue;
+		if (!first)
+			first = &c->items[i];
+		if (c->items[i].fatal)
+			last = &c->items[i];
+	}
+	if (!first)
+		return c->n ? &c->items[0] : NULL;
+	return first->stall && last && !str_eq(first->type, last->type) ? last : first;
 }
