@@ -7,6 +7,8 @@ cd "$(dirname "$0")/../.."
 . tests/tap.sh
 
 lab_setup
+mkdir -m 700 "$dir/x"
+export XDG_RUNTIME_DIR=$dir/x # a lab beside this test would clean up what it looks for
 cd "$dir"
 cat >slow.yml <<'S'
 run: echo begun; sleep 60
