@@ -30,7 +30,7 @@ PT_REGS = {"r15": 0, "r14": 8, "r13": 16, "r12": 24, BP: 32, "rbx": 40, "r11": 4
            "r9": 64, "r8": 72, "rax": 80, "rcx": 88, "rdx": 96, "rsi": 104, "rdi": 112,
            "rip": 128, SP: 152}
 STACKFRAME = 304  # of arm64's struct pt_regs, where no type says
-ENTRY = re.compile(r"(el1[ht]_64|el1)_(sync|irq|fiq|error)$")
+ENTRY = re.compile(r"((el1[ht]_64|el1)_(sync|irq|fiq|error)|__bad_stack)$")
 
 
 class Frame:
@@ -287,15 +287,24 @@ class Orc(Unwinder):
             registers = {"x29": fp, "pc": called(fp), "sp": fp}
         elif name == "call_on_irq_stack" or (
                 self.is_caller(pending, pc) and not name.startswith("el0")):
-            registers = {"x29": word(fp), "pc": word(fp + 8), "sp": fp + 16}
+            registers = self.caller(fp)
         else:
             return None
         if registers["pc"] is None:
-            registers = {"x29": word(fp), "pc": word(fp + 8), "sp": fp + 16}
+            registers = self.caller(fp)
+        # gdb gives up, with an error, at a register that it asks for and nobody kept
+        registers.setdefault("x30", 0)
         info = pending.create_unwind_info(Frame(fp - (sp < fp), pc))
         for one, value in registers.items():
             info.add_saved_register(one, gdb.Value(value))
         return info
+
+    @staticmethod
+    def caller(fp):
+        """The registers of who called the function with that frame record: in its body its stack
+        pointer is where its own record is."""
+        above = word(fp)
+        return {"x29": above, "pc": word(fp + 8), "sp": above or fp + 16}
 
     def is_caller(self, pending, pc):
         """Whether the frame has called another one."""

@@ -11,9 +11,11 @@ lab_setup
 
 kernels=6.1,6.12
 opened='/(bug|stack-overflow)$' # cells whose dump gdb opens
+symbols=image
 if [[ ${1:-} == all ]]; then
 	kernels=$(debian_kernels)
 	opened=.
+	symbols=auto # arm64's images of 5.10 and 6.1 name functions only, and lab-bt needs more
 fi
 results=$dir/results.tsv
 
@@ -34,7 +36,7 @@ opened_by_gdb() {
 		echo bt
 		sed -n '/^tasks in state D/,/^modules/ s/.* pid \([0-9]*\).*/lab-bt \1/p' "$1/vmcore.txt"
 	} >"$dir/bt.gdb"
-	"$lab" crash --offline --symbols image --with gdb -x "$dir/bt.gdb" "$1" >"$dir/bt.txt"
+	"$lab" crash --offline --symbols "$symbols" --with gdb -x "$dir/bt.gdb" "$1" >"$dir/bt.txt"
 	cat "$dir/bt.gdb" "$dir/bt.txt"
 	grep -q "$guilty" "$dir/bt.txt"
 }
