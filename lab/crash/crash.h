@@ -49,8 +49,8 @@ DEFINE_CLEANUP(crashes, crashes_deinit)
 
 /*
  * The one that names the cell: the first that is not followed by a better one of the same event
- * (the panic that an oops became does not rename it). A stall that the kernel survived, as guests do
- * on a busy host, gives way to another report that a panic followed. NULL: n is 0.
+ * (the panic that an oops became does not rename it). A stall that the kernel survived, as guests
+ * do on a busy host, gives way to another report that a panic followed. NULL: n is 0.
  */
 const struct crash *crashes_main(const struct crashes *c);
 
