@@ -2,7 +2,7 @@
 # objects, test-jail-*.c jail's, the others the base only.
 #
 #   make check                 everything; STAGES="static unit fuzz integration vm install" chooses
-#   make check-all             that, and lab debug on every pinned kernel (the stage "pins")
+#   make check-all             that, and every pinned kernel: all scenarios, crashes, gdb (the stage "pins")
 #   make check-kernels         kernels built from source for real (an hour); PARTS="build run …" chooses
 #   make unit                  the unit tests
 #   make fuzz FUZZ_SECONDS=30  libFuzzer on each tests/fuzz/fuzz-*.c, that long
