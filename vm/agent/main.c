@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <time.h>
 
@@ -16,7 +17,7 @@
 #include "vm/agent/kmsg.h"
 #include "vm/agent/setup.h"
 
-enum { GOODBYE_MS = 1000, NICE = -10 };
+enum { GOODBYE_MS = 1000, NICE = -10, ASK_TASKS_MAX = 300 };
 
 struct agent {
 	struct channel channel;
@@ -112,11 +113,14 @@ static void forward_log(struct agent *a)
 /*
  * What a payload that does not end waits for: by the kernel's own word, tasks that cannot be
  * interrupted, then what each processor does, then all tasks. The log has no room for everything
- * at once.
+ * at once, nor for more tasks than that: a fork bomb is ended instead.
  */
 static void ask_kernel(struct agent *a)
 {
-	for (const char *key = "wlt"; *key; key++) {
+	struct sysinfo info = {0};
+
+	sysinfo(&info);
+	for (const char *key = info.procs > ASK_TASKS_MAX ? "l" : "wlt"; *key; key++) {
 		setup_sysrq(*key);
 		forward_log(a);
 		if (channel_drain(&a->channel, CHANNEL_OUT_HIGH, GOODBYE_MS) < 0)

@@ -126,6 +126,29 @@ static void loopback_up(void)
 		klog("loopback: %s", strerror(errno));
 }
 
+/*
+ * The kernel allows threads until their stacks are an eighth of its memory (kernel/fork.c,
+ * set_max_threads()): so many processes, at some 140 KiB for the smallest, take all of it. A fork
+ * bomb then has the kernel end them one by one, seconds apart, and this process gets no page
+ * either.
+ */
+static void bound_processes(void)
+{
+	auto_close int fd = open("/proc/sys/kernel/threads-max", O_RDWR | O_CLOEXEC);
+	char text[24] = "";
+	uint64_t n;
+	int len;
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		return;
+	text[strcspn(text, "\n")] = '\0';
+	if (str_to_u64(text, 0, INT32_MAX, &n) < 0)
+		return;
+	len = snprintf(text, sizeof(text), "%d", (int)(n / 2));
+	lseek(fd, 0, SEEK_SET);
+	io_write_all(fd, text, len);
+}
+
 void setup_system(void)
 {
 	static const struct fs late[] = {
@@ -156,6 +179,7 @@ void setup_system(void)
 	if (sethostname("lab", 3) < 0)
 		klog("set the host's name: %s", strerror(errno));
 	loopback_up();
+	bound_processes();
 }
 
 static void load_module(const char *path)

@@ -12,8 +12,8 @@
 /* devtmpfs, proc, sysfs; and a root that pivot_root(2) accepts. What the channel needs. */
 int setup_root(struct err *err);
 /*
- * The rest: devpts, tmpfs, cgroup2, host name, loopback, links and nodes in /dev. What a kernel
- * does not have is left out.
+ * The rest: devpts, tmpfs, cgroup2, host name, loopback, links and nodes in /dev; half as many
+ * processes as the kernel would allow. What a kernel does not have is left out.
  */
 void setup_system(void);
 
