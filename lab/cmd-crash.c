@@ -140,7 +140,7 @@ static int print_summary(const struct session *s, struct err *err)
 	int r = path ? io_read_regular(AT_FDCWD, path, SUMMARY_MAX, &text, err) : -ENOENT;
 
 	if (r == -ENOENT)
-		r = summary_write(s->place.file, &s->kernel, NULL, NULL, &text, err);
+		r = summary_write(s->place.file, &s->kernel, NULL, NULL, false, &text, err);
 	if (r < 0)
 		return r;
 	str_printable(&shown, text.data ? text.data : "", text.len, SUMMARY_MAX, true);

@@ -13,11 +13,11 @@
 enum { LOG_MAX = 8 << 20 };
 
 static int describe(const struct kernel *kernel, const char *dir, const char *vmcore,
-		    struct crash *hang, struct err *err)
+		    struct crash *hang, bool answers, struct err *err)
 {
 	auto_free char *path = path_join(dir, "vmcore.txt"), *vmlinux = symbols_at_hand(kernel);
 	auto_cleanup(buf) text = {0};
-	int r = summary_write(vmcore, kernel, vmlinux, hang, &text, err);
+	int r = summary_write(vmcore, kernel, vmlinux, hang, answers, &text, err);
 
 	/* it quotes the guest's memory, as the dump does */
 	return r < 0 ? r : io_write_atomic(AT_FDCWD, path, text.data, text.len, 0600, err);
@@ -102,7 +102,7 @@ void cell_describe_dump(const struct kernel *kernel, const char *dir, struct out
 	auto_free char *vmcore = path_join(dir, "vmcore");
 	struct err err = {0};
 	struct stat st;
-	bool hung;
+	bool hung, late;
 
 	if (!o->dump.there)
 		return;
@@ -114,7 +114,8 @@ void cell_describe_dump(const struct kernel *kernel, const char *dir, struct out
 	if ((o->ending == END_PANIC || o->ending == END_OOPS) &&
 	    complete_log(dir, vmcore, &err) < 0)
 		note(o, "dmesg.log", &err);
-	hung = o->ending == END_HUNG || o->ending == END_TIMEOUT;
-	if (describe(kernel, dir, vmcore, hung ? &o->hang : NULL, &err) < 0)
+	late = o->ending == END_TIMEOUT;
+	hung = o->ending == END_HUNG || late;
+	if (describe(kernel, dir, vmcore, hung ? &o->hang : NULL, late, &err) < 0)
 		note(o, "vmcore.txt", &err);
 }

@@ -32,7 +32,8 @@ struct report {
 	size_t lost;
 	struct err why_no_log, why_no_kernel, why_no_tasks;
 	struct crashes crashes;
-	struct crash *hang;	  /* NULL: it did not */
+	struct crash *hang; /* NULL: it did not */
+	bool answers;
 	const struct ktask *task; /* that panicked, or is to blame; NULL: not known */
 	bool is_gone;		  /* the kernel ended who caused the crash: this one */
 	int gone_pid;
@@ -475,7 +476,8 @@ static void name_hang(struct report *r)
 		const struct ktask *t = ktasks_on_cpu(r->s.tasks, (int)i);
 		auto_cleanup(strv) stack = {0};
 
-		if (cpu->pc >> 48 != 0xffff || (t && t->pid == 1))
+		if (cpu->pc >> 48 != 0xffff || (t && t->pid == 1) ||
+		    (r->answers && (!t || t->kernel_thread)))
 			continue;
 		stack_of(r, cpu, &stack);
 		if (crash_of_hang(&stack, r->hang))
@@ -505,9 +507,10 @@ static void with_kernel(struct report *r, const struct kstate *k, const char *vm
 }
 
 int summary_write(const char *vmcore, const struct kernel *kernel, const char *vmlinux,
-		  struct crash *hang, struct buf *out, struct err *err)
+		  struct crash *hang, bool answers, struct buf *out, struct err *err)
 {
-	struct report r = {.s.out = out, .path = vmcore, .kernel = kernel, .hang = hang};
+	struct report r = {
+		.s.out = out, .path = vmcore, .kernel = kernel, .hang = hang, .answers = answers};
 	auto_cleanup(kstate) k = {0};
 	auto_vmcore v = NULL;
 	int e = vmcore_open(vmcore, &v, err);

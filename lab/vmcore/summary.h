@@ -17,8 +17,10 @@
  *
  * hang, if not NULL: the machine hung, and *hang (empty) becomes what that is called, by the log's
  * report of its NMI or by where its processors are. No title: nothing of the kernel is guilty.
+ * answers: its agent still did, and ended a payload that was late; then only a process of the
+ * payload's that it could not end has a place to name, what the idle kernel did meanwhile has none.
  */
 int summary_write(const char *vmcore, const struct kernel *kernel, const char *vmlinux,
-		  struct crash *hang, struct buf *out, struct err *err);
+		  struct crash *hang, bool answers, struct buf *out, struct err *err);
 
 #endif

@@ -34,7 +34,7 @@ int main(int argc, char **argv)
 	start = now();
 	if (r == 0) {
 		vmlinux = symbols_at_hand(&kernel);
-		r = summary_write(argv[3], &kernel, vmlinux, NULL, &text, &err);
+		r = summary_write(argv[3], &kernel, vmlinux, NULL, false, &text, &err);
 	}
 	if (r < 0) {
 		fprintf(stderr, "vmcore-text: %s\n", err.msg);

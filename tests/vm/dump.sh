@@ -95,6 +95,7 @@ for arch in amd64 arm64; do
 	ok "$arch: vmcore.txt names the task" grep -q '^task  *sh, pid' "e/6.1-$arch/reboots/vmcore.txt"
 	ok "$arch: a reset has no memory left" cell e "$arch/reset" '.ending == "reboot" and (.dump.skipped | test("gone"))'
 	ok "$arch: a late payload: dumped, with its registers" there "$arch/late" timeout
+	ok "$arch: the kernel that idles meanwhile is not to blame" cell e "$arch/late" '.crash == null'
 	ok "$arch: registers of its processor" grep -Eq '^RIP=| PC=' "e/6.1-$arch/late/registers.txt"
 done
 
