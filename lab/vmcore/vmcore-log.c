@@ -117,9 +117,12 @@ static int find_text(const struct ring *r, uint64_t begin, uint64_t next, uint64
 
 	if (begin & LPOS_NO_DATA && next & LPOS_NO_DATA)
 		return begin == LPOS_EMPTY && next == LPOS_EMPTY ? -ENOENT : -EBADMSG;
-	if (begin % 8 || next % 8 || next <= begin || next - begin > size)
+	if (begin % 8 || next % 8 || next == begin || next - begin > size)
 		return -EBADMSG;
-	/* a block does not wrap: it begins anew at the start of the buffer */
+	/*
+	 * Positions themselves begin shortly before they wrap (BLK0_LPOS). A block does not: it
+	 * begins anew at the start of the buffer.
+	 */
 	if (begin >> r->data_bits != (next - 1) >> r->data_bits)
 		begin = next & ~(size - 1);
 	if (next - begin < BLOCK_HEADER)

@@ -52,18 +52,25 @@ static int read_log(struct mk *m, size_t max, struct buf *out, size_t *lost, str
 	return vmcore_log(v, max, out, lost, err);
 }
 
-/* The first record ends with the buffer, or has no room there and is at its start. */
-static void make(struct mk *m, enum arch arch, bool wraps)
+/*
+ * The first record ends with the buffer, or has no room there and is at its start; positions begin
+ * at a turn of the buffer. In a kernel that has just booted the first turn's is the highest number.
+ */
+enum { FITS, WRAPS, WRAPS_POSITIONS, N_MAKES };
+
+static void make(struct mk *m, enum arch arch, int how)
 {
+	uint64_t at = how == WRAPS_POSITIONS ? -(2ULL << MK_DATA_BITS) : 0;
+
 	mk_init(m, arch);
 	mk_ring(m);
 	mk_set(m, MK_TAIL, 6, 8);
-	put(m, 6, FINALIZED, wraps ? 0x3f0 : 0x3e0, wraps ? 0x420 : 0x400, "the first");
-	put(m, 7, FINALIZED, 0x420, 0x440, "two\nlines");
+	put(m, 6, FINALIZED, at + (how ? 0x3f0 : 0x3e0), at + (how ? 0x420 : 0x400), "the first");
+	put(m, 7, FINALIZED, at + 0x420, at + 0x440, "two\nlines");
 	put(m, 8, FINALIZED, 3, 3, "");
-	put(m, 9, FINALIZED, 0x440, 0x4a0, "a \x1b[31m byte");
-	put(m, 10, COMMITTED, 0x4a0, 0x4c0, "may grow");
-	put(m, 11, RESERVED, 0x4c0, 0x4e0, "in the making");
+	put(m, 9, FINALIZED, at + 0x440, at + 0x4a0, "a \x1b[31m byte");
+	put(m, 10, COMMITTED, at + 0x4a0, at + 0x4c0, "may grow");
+	put(m, 11, RESERVED, at + 0x4c0, at + 0x4e0, "in the making");
 }
 
 #define LINE6 "[    6.000000][    C0] the first\n"
@@ -80,10 +87,10 @@ static void records(void **state)
 	size_t lost = 9;
 
 	(void)state;
-	for (size_t a = 0; a < 2 * array_len(arches); a++) {
+	for (size_t a = 0; a < N_MAKES * array_len(arches); a++) {
 		auto_cleanup(mk) m = {0};
 
-		make(&m, arches[a / 2], a % 2);
+		make(&m, arches[a / N_MAKES], a % N_MAKES);
 		assert_int_equal(read_log(&m, 1 << 20, &got, &lost, &err), 0);
 		assert_string_equal(got.data, LINE6 LINE7 LINE8 LINE9 LINE10);
 		assert_int_equal(lost, 0);
@@ -116,7 +123,7 @@ static void damaged_records(void **state)
 	for (size_t i = 0; i < array_len(cases); i++) {
 		auto_cleanup(mk) m = {0};
 
-		make(&m, ARCH_AMD64, false);
+		make(&m, ARCH_AMD64, FITS);
 		put(&m, 7, cases[i].state, 0x420, 0x440, "two\nlines");
 		mk_set(&m, MK_DESCS + 7 * MK_DESC_SIZE,
 		       cases[i].state << 62 | (7 + cases[i].id_error), 8);
@@ -137,7 +144,7 @@ static void long_text(void **state)
 	size_t lost;
 
 	(void)state;
-	make(&m, ARCH_AMD64, false);
+	make(&m, ARCH_AMD64, FITS);
 	/* says that it is longer than its block */
 	mk_set(&m, MK_INFOS + 7 * MK_INFO_SIZE + 16, 0xffff, 2);
 	assert_int_equal(read_log(&m, 1 << 20, &got, &lost, &err), 0);
@@ -168,7 +175,7 @@ static void no_log(void **state)
 		auto_cleanup(mk) m = {0};
 		struct err err = {0};
 
-		make(&m, ARCH_AMD64, false);
+		make(&m, ARCH_AMD64, FITS);
 		mk_set(&m, cases[i].at, cases[i].value, cases[i].len);
 		if (read_log(&m, 1 << 20, &got, &lost, &err) != -EBADMSG ||
 		    !strstr(err.msg, "makes no sense"))
@@ -178,7 +185,7 @@ static void no_log(void **state)
 		auto_cleanup(mk) m = {0};
 		struct err err = {0};
 
-		make(&m, ARCH_AMD64, false);
+		make(&m, ARCH_AMD64, FITS);
 		if (i)
 			memcpy(strstr(m.info.data, "SIZE(prb_desc)=24"), "SIZE(prb_desc)=99999\n",
 			       21);
@@ -197,7 +204,7 @@ static void nowhere(void **state)
 	size_t lost;
 
 	(void)state;
-	make(&m, ARCH_ARM64, true);
+	make(&m, ARCH_ARM64, WRAPS);
 	mk_set(&m, MK_COUNT_BITS, 22, 4);
 	mk_set(&m, MK_RING + 8, 0xffff800000000000, 8);
 	mk_set(&m, MK_HEAD, (1 << 22) + 5, 8);
