@@ -300,6 +300,23 @@ static void test_hostile(void **state)
 	}
 }
 
+/* A GiB without a newline, as it comes: what is behind it is still seen. */
+static void test_endless_line(void **state)
+{
+	static const char end[] = "\n[    2.000000] Kernel panic - not syncing: at last\n";
+	auto_cleanup(buf) piece = {0};
+	struct crash_watch w = {0};
+
+	(void)state;
+	add_repeated(&piece, "BUG: \033[0", 64 << 10);
+	crash_watch_feed(&w, "[    1.000000] ", 15);
+	for (size_t fed = 0; fed < (size_t)1 << 30; fed += piece.len)
+		crash_watch_feed(&w, piece.data, piece.len);
+	assert_false(w.panic);
+	crash_watch_feed(&w, end, strlen(end));
+	assert_true(w.panic);
+}
+
 static void test_main(void **state)
 {
 	static const struct {
@@ -394,11 +411,11 @@ static void test_hang(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_titles), cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_frames), cmocka_unit_test(test_names),
-		cmocka_unit_test(test_watch),  cmocka_unit_test(test_many),
-		cmocka_unit_test(test_main),   cmocka_unit_test(test_hostile),
-		cmocka_unit_test(test_hang),
+		cmocka_unit_test(test_titles),	cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_frames),	cmocka_unit_test(test_names),
+		cmocka_unit_test(test_watch),	cmocka_unit_test(test_endless_line),
+		cmocka_unit_test(test_many),	cmocka_unit_test(test_main),
+		cmocka_unit_test(test_hostile), cmocka_unit_test(test_hang),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

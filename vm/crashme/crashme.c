@@ -14,6 +14,10 @@
 #include <linux/list.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/notifier.h>
+#if __has_include(<linux/panic_notifier.h>)
+#include <linux/panic_notifier.h> /* from 5.14 on */
+#endif
 #include <linux/proc_fs.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
@@ -206,6 +210,27 @@ provocation start_panic_in_irq(void)
 	stay_in_backtrace();
 }
 
+/* Once: the panic that this makes calls its notifiers, too. */
+static int crashme_at_panic(struct notifier_block *block, unsigned long event, void *message)
+{
+	static bool again;
+	bool first = !again;
+
+	again = true;
+	BUG_ON(first);
+	return NOTIFY_DONE;
+}
+
+provocation crashme_panic_twice(void)
+{
+	static struct notifier_block block = {.notifier_call = crashme_at_panic};
+
+	atomic_notifier_chain_register(&panic_notifier_list, &block);
+	/* as far as the compiler knows it returns, so that the address after it is in here */
+	if (READ_ONCE(one))
+		panic("crashme: asked to panic twice");
+}
+
 static bool at_exit;
 
 provocation arm_panic_unload(void)
@@ -361,6 +386,7 @@ static const struct {
 	{"warn", crashme_warn},
 	{"divide", crashme_divide},
 	{"panic-in-irq", start_panic_in_irq},
+	{"panic-twice", crashme_panic_twice},
 	{"panic-unload", arm_panic_unload}, /* and then rmmod */
 #ifdef CONFIG_X86
 	{"triple-fault", crashme_triple_fault},
