@@ -286,7 +286,7 @@ class Orc(Unwinder):
             # it has just come, and saved nothing yet: who was interrupted is in no register of ours
             registers = {"x29": fp, "pc": called(fp), "sp": fp}
         elif name == "call_on_irq_stack" or (
-                self.is_caller(pending, pc) and not name.startswith("el0")):
+                self.is_caller(pending, pc) and not name.startswith(("el0", "ret_from_fork"))):
             registers = self.caller(fp)
         else:
             return None
