@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Every bug of scenarios/crash on real kernels: named as expected, dumped, and the dump opened. 6.1 and 6.12
-# on both architectures; with "all" each of Debian's pins, and every dump is opened by gdb too.
+# on both architectures; with an argument the kernels it names (A,B... or all: each of Debian's pins), and
+# every dump is opened by gdb too.
 # BUILD: the tree that was built.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -12,8 +13,9 @@ lab_setup
 kernels=6.1,6.12
 opened='/(bug|stack-overflow)$' # cells whose dump gdb opens
 symbols=image
-if [[ ${1:-} == all ]]; then
-	kernels=$(debian_kernels)
+if [[ ${1:-} ]]; then
+	kernels=$1
+	[[ $kernels != all ]] || kernels=$(debian_kernels)
 	opened=.
 	symbols=auto # arm64's images of 5.10 and 6.1 name functions only, and lab-bt needs more
 fi
