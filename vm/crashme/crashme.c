@@ -8,6 +8,7 @@
  */
 #include <linux/completion.h>
 #include <linux/delay.h>
+#include <linux/hrtimer.h>
 #include <linux/irq_work.h>
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
@@ -26,6 +27,7 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
+#include <linux/version.h>
 #if IS_ENABLED(CONFIG_KFENCE)
 #include <linux/kfence.h>
 #endif
@@ -37,6 +39,7 @@ enum {
 	OBJECT_BYTES = 64,
 	GUARD_TRIES = 3000, /* of about 1 ms each */
 	SPIN_SECONDS = 120,
+	LOOK_US = 100, /* a grace period of one run takes about that in an emulated guest */
 };
 
 /*
@@ -334,29 +337,47 @@ unsigned long
 rcu_get_gp_seq(void); /* exported, and in no public header; the low 2 bits: in progress */
 
 /*
- * A stall needs a grace period that has begun and that this CPU has not reported to, which it does
- * in a softirq, at each tick. In a guest of one CPU there is no other to begin it, and to let RCU's
- * task run is to report. So: ask for one, let others run until it has just begun, and have no
- * softirqs from then on.
+ * A stall needs a grace period that has begun and does not end. In a guest of one CPU RCU's task
+ * has to run for it to begin, and then reports for that CPU: in a softirq later, or, after 6.18, at
+ * once (rcu_gp_init(), "rcu: Reduce synchronize_rcu() latency by reporting GP kthread's CPU QS
+ * early"), so that it ends before any other task runs. An interrupt comes in between, most often on
+ * top of RCU's task: this one looks all the time, and keeps the CPU in a softirq, with no other
+ * after it.
  */
-provocation crashme_rcu_stall(void)
+static noinline enum hrtimer_restart crashme_rcu_stall(struct hrtimer *timer)
+{
+	static unsigned long idle;
+
+	/* one that is older may wait for RCU's task only, and 5.10 then names no other */
+	if (!(rcu_get_gp_seq() & 3))
+		idle = jiffies;
+	else if (jiffies - idle <= 1)
+		spin();
+	hrtimer_forward_now(timer, ns_to_ktime(LOOK_US * NSEC_PER_USEC));
+	return HRTIMER_RESTART;
+}
+
+provocation start_rcu_stall(void)
 {
 	static struct rcu_head head;
-	unsigned long begun = jiffies, idle = jiffies, end = jiffies + SPIN_SECONDS * HZ;
+	static struct hrtimer timer;
+	unsigned long end = jiffies + SPIN_SECONDS * HZ;
 
-	for (; time_before(jiffies, end); local_bh_enable()) {
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+	hrtimer_setup(&timer, crashme_rcu_stall, CLOCK_MONOTONIC, HRTIMER_MODE_REL_SOFT);
+#else
+	hrtimer_init(&timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_SOFT);
+	timer.function = crashme_rcu_stall;
+#endif
+	hrtimer_start(&timer, ns_to_ktime(LOOK_US * NSEC_PER_USEC), HRTIMER_MODE_REL_SOFT);
+	for (; time_before(jiffies, end); yield()) {
 		if (!READ_ONCE(rcu_asked)) {
 			WRITE_ONCE(rcu_asked, true);
 			call_rcu(&head, rcu_answered);
 		}
-		yield(); /* no sleep: an idle CPU has reported */
-		local_bh_disable();
-		if (!(rcu_get_gp_seq() & 3))
-			idle = jiffies;
-		/* later also one that only RCU's task has still to end: that is seen, too */
-		else if (jiffies - idle <= 1 || time_after(jiffies, begun + 2 * HZ))
-			spin();
 	}
+	hrtimer_cancel(&timer);
+	rcu_barrier();
 }
 
 provocation crashme_irqs_off(void)
@@ -396,7 +417,7 @@ static const struct {
 	{"sleep-in-atomic", crashme_sleep_in_atomic},
 	{"hung-task", crashme_hung_task},
 	{"soft-lockup", crashme_soft_lockup},
-	{"rcu-stall", crashme_rcu_stall},
+	{"rcu-stall", start_rcu_stall},
 	{"irqs-off", crashme_irqs_off},
 };
 
