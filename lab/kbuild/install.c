@@ -118,6 +118,14 @@ static int install_gdb(const struct make_run *run, const struct strv *command, b
 	return r;
 }
 
+/* For modules that are built later; what exports nothing to modules has none. */
+static int install_symvers(const char *obj, const char *stage, struct err *err)
+{
+	auto_free char *path = path_join(obj, "Module.symvers");
+
+	return io_exists(path) ? copy_at(obj, "Module.symvers", stage, "Module.symvers", err) : 0;
+}
+
 int install_stage(const struct make_run *run, const struct strv *command, enum arch arch,
 		  const struct kconfig *config, const char *stage, struct err *err)
 {
@@ -129,6 +137,8 @@ int install_stage(const struct make_run *run, const struct strv *command, enum a
 		r = copy_at(run->obj, ".config", stage, "config", err);
 	if (r == 0)
 		r = copy_at(run->obj, "vmlinux", stage, "vmlinux", err);
+	if (r == 0 && modules)
+		r = install_symvers(run->obj, stage, err);
 	if (r == 0 && modules)
 		r = modules_install(run, command, stage, true, err);
 	if (r == 0 && gdb)

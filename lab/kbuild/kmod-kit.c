@@ -9,10 +9,11 @@
 #include "lab/cache.h"
 #include "lab/debian/deb.h"
 #include "lab/kbuild/make.h"
+#include "lab/kernel/built-stage.h"
 #include "lab/kernel/kernel-headers.h"
 #include "lab/kernel/kernel-tree.h"
 
-enum { KEY_DIGITS = 16 };
+enum { KEY_DIGITS = 16, SYMVERS_MAX_BYTES = 64 << 20 };
 
 void kmod_kit_deinit(struct kmod_kit *k)
 {
@@ -53,21 +54,44 @@ static int identify_tree(struct kmod_kit *kit, struct err *err)
 	return 0;
 }
 
-/* The kernel that was built here: what its modules are built with is made of the same source. */
+/* Where the kernel that was built here is kept; allocated. */
+static char *folder_of(const struct kernel *k)
+{
+	return xstrndup(k->image, strrchr(k->image, '/') - k->image);
+}
+
+/*
+ * The kernel that was built here: what its modules are built with is made of the same source. Its
+ * folder may have no Module.symvers, which was not always kept.
+ */
 static int identify_built(struct kmod_kit *kit, struct err *err)
 {
 	const struct kernel *k = kit->kernel;
-	struct kernel unused = {0};
-	int r = built_find(k->name, k->arch, NULL, true, &unused, &kit->built, err);
+	auto_free char *dir = folder_of(k), *symvers = path_join(dir, "Module.symvers");
+	auto_cleanup(built_meta) meta = {0};
+	char hex[65] = "";
 
-	kernel_deinit(&unused);
-	if (r < 0 || kit->built.local || !kit->built.inputs ||
-	    kernel_target_check(&kit->target, NULL) < 0)
+	if (built_read_meta(dir, &meta, err) < 0)
+		return err_set(err, ENOTSUP, "no headers of kernel %s are known", k->name);
+	kit->built = meta.built;
+	meta.built = (struct built){0};
+	if (kit->built.local ? !kit->built.source_dir || !io_exists(kit->built.source_dir)
+			     : kernel_target_check(&kit->target, NULL) < 0)
 		return err_set(err, ENOTSUP,
-			       "kernel %s is not of a source that kernels.yml names: build the "
-			       "module in its build tree",
+			       "kernel %s was built of a source that is not here (%s): build it "
+			       "again here, and modules can be built for it",
+			       k->name, kit->built.source_what);
+	if (io_exists(symvers)) {
+		if (sha256_file(symvers, hex, err) < 0)
+			return err ? -err->code : -EIO;
+	} else if (kernel_config_option(k, "MODVERSIONS") == 'y') {
+		return err_set(err, ENOTSUP,
+			       "kernel %s has CONFIG_MODVERSIONS, and its Module.symvers was not "
+			       "kept when it was built: 'lab kernel build --fresh' keeps it",
 			       k->name);
-	kit->id = str_printf("built %s %s", kit->built.inputs, kit->built.build_id);
+	}
+	kit->id = str_printf("built %s %s%s%s", kit->built.inputs ? kit->built.inputs : k->sha256,
+			     kit->built.build_id, *hex ? " " : "", hex);
 	return 0;
 }
 
@@ -154,14 +178,32 @@ static int make_prepare(const struct kmod_kit *kit, const struct kernel_want *wa
 	return r;
 }
 
-/* kit-NAME-ARCH-KEY with the kernel's configuration; "ready" is there once make has filled it. */
+/* How its symbols are exported, where that was kept: also into a kit that was made before. */
+static int add_symvers(const struct kmod_kit *kit, struct err *err)
+{
+	auto_free char *dir = folder_of(kit->kernel), *from = path_join(dir, "Module.symvers");
+	auto_free char *to = path_join(kit->obj, "Module.symvers");
+	auto_cleanup(buf) text = {0};
+	int r;
+
+	if (!io_exists(from))
+		return 0;
+	r = io_read_regular(AT_FDCWD, from, SYMVERS_MAX_BYTES, &text, err);
+	return r < 0 ? r : io_write_atomic(AT_FDCWD, to, text.data, text.len, 0644, err);
+}
+
+/*
+ * kit-NAME-ARCH-KEY with the kernel's configuration; "ready" names the image that it fits, once
+ * make has filled it. Of a local source, which may have changed, make decides what to do again.
+ */
 static int fill_kit(const struct kmod_kit *kit, const struct kernel_want *want,
 		    const struct toolchain *tc, int log, const char *log_path, struct err *err)
 {
+	const char *image = kit->kernel->sha256;
 	auto_free char *ready = path_join(kit->obj, "ready");
 	auto_free char *config = path_join(kit->obj, ".config");
 	auto_cleanup(buf) text = {0};
-	int r = io_remove_tree(AT_FDCWD, kit->obj, err);
+	int r = kit->built.local ? 0 : io_remove_tree(AT_FDCWD, kit->obj, err);
 
 	if (r == 0)
 		r = io_read_file(AT_FDCWD, kit->kernel->config, 16 << 20, &text, err);
@@ -171,45 +213,77 @@ static int fill_kit(const struct kmod_kit *kit, const struct kernel_want *want,
 		r = io_write_atomic(AT_FDCWD, config, text.data, text.len, 0644, err);
 	if (r == 0)
 		r = make_prepare(kit, want, tc, log, log_path, err);
-	return r < 0 ? r : io_write_atomic(AT_FDCWD, ready, "", 0, 0644, err);
+	return r < 0 ? r : io_write_atomic(AT_FDCWD, ready, image, strlen(image), 0644, err);
+}
+
+static bool is_ready(const struct kmod_kit *kit)
+{
+	auto_free char *ready = path_join(kit->obj, "ready");
+	auto_cleanup(buf) text = {0};
+
+	return io_read_file(AT_FDCWD, ready, 128, &text, NULL) == 0 &&
+	       (!kit->built.local || (text.len && str_eq(text.data, kit->kernel->sha256)));
+}
+
+/* Where its source is; the one that it was built of. */
+static int open_source(struct kmod_kit *kit, const struct kernel_want *want, struct err *err)
+{
+	const struct kernel_target *t = &kit->target;
+	const struct built *b = &kit->built;
+	const struct source_place place = b->local ? source_place(NULL, NULL, b->source_dir, want)
+						   : source_place(t->pin, t->package, NULL, want);
+	auto_free char *id = source_id(&place, err);
+	int r;
+
+	if (!id)
+		return err ? -err->code : -EIO;
+	if (!b->local && !str_eq(id, b->source))
+		return err_set(err, ENOTSUP,
+			       "kernel %s was built of another source than its pin's: build it "
+			       "again",
+			       kit->kernel->name);
+	r = source_open(&place, &kit->source, err);
+	if (r == 0)
+		kit->dir = xstrdup(kit->source.dir);
+	return r;
+}
+
+/* KEY of its folder: of a local source one for all that is built of it. */
+static char *kit_key(const struct built *b)
+{
+	char hex[65];
+
+	if (!b->local)
+		return xstrndup(b->inputs, KEY_DIGITS);
+	sha256_bytes(b->source_dir, strlen(b->source_dir), hex);
+	return xstrndup(hex, KEY_DIGITS);
 }
 
 static int prepare_built(struct kmod_kit *kit, const struct kernel_want *want,
 			 const struct toolchain *tc, int log, const char *log_path, struct err *err)
 {
-	const struct kernel_target *t = &kit->target;
-	const struct source_place place = source_place(t->pin, t->package, NULL, want);
 	const char *name = kit->kernel->name, *arch = arch_name(kit->kernel->arch);
 	auto_free char *what = str_printf("preparing kernel %s %s for modules", name, arch);
-	auto_free char *modules = cache_dir("modules", err), *lock_path = NULL, *ready = NULL;
-	auto_free char *id = modules ? source_id(&place, err) : NULL;
+	auto_free char *modules = cache_dir("modules", err), *lock_path = NULL;
 	auto_close int lock = -1;
-	int r;
+	auto_free char *key = kit_key(&kit->built);
+	int r = modules ? open_source(kit, want, err) : err ? -err->code : -EIO;
 
-	if (!id)
-		return err ? -err->code : -EIO;
-	if (!str_eq(id, kit->built.source))
-		return err_set(err, ENOTSUP, "kernel %s was built of another source than its pin's",
-			       name);
-	r = source_open(&place, &kit->source, err);
 	if (r < 0)
 		return r;
-	kit->dir = xstrdup(kit->source.dir);
-	kit->obj =
-		str_printf("%s/kit-%s-%s-%.*s", modules, name, arch, KEY_DIGITS, kit->built.inputs);
-	ready = path_join(kit->obj, "ready");
+	kit->obj = str_printf("%s/kit-%s-%s-%s", modules, name, arch, key);
 	lock_path = str_printf("%s.lock", kit->obj);
 	lock = deb_lock(lock_path, what, want->progress, want->data, want->cancel, err);
 	if (lock < 0)
 		return lock;
-	if (io_exists(ready))
-		return 0;
+	if (is_ready(kit))
+		return add_symvers(kit, err);
 	if (want->progress)
 		want->progress(want->data, what, 0, 0);
 	r = fill_kit(kit, want, tc, log, log_path, err);
 	if (want->progress)
 		want->progress(want->data, what, 1, 1);
-	return r < 0 ? err_wrap(err, "%s", what) : 0;
+	return r < 0 ? err_wrap(err, "%s", what) : add_symvers(kit, err);
 }
 
 int kmod_kit_prepare(struct kmod_kit *kit, const struct kernel_want *want,

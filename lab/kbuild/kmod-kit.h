@@ -2,9 +2,10 @@
  * kmod-kit.h - what a module for a kernel is built with: the folders for kbuild, and what this
  * host's compiler has to be told. For kmod.c.
  *
- * For one of Debian's its headers (kernel-headers.h); for one that was built here its source and a
- * folder of objects that `make modules_prepare` fills, cache_dir("modules")/kit-NAME-ARCH-KEY/; for
- * one in a build tree the tree.
+ * For one of Debian's its headers (kernel-headers.h); for one that was built here its source
+ * (the pin's, or the tree that it was built of) and a folder of objects that `make modules_prepare`
+ * fills, cache_dir("modules")/kit-NAME-ARCH-KEY/, with the Module.symvers that is kept with the
+ * kernel; for one in a build tree the tree.
  */
 #ifndef LAB_KMOD_KIT_H
 #define LAB_KMOD_KIT_H

@@ -177,7 +177,8 @@ static bool belongs(const struct importing *im, const char *path)
 	auto_free char *modules = str_printf("lib/modules/%s/", im->meta.built.release);
 
 	return str_eq(path, "image") || str_eq(path, "config") || str_eq(path, "vmlinux") ||
-	       str_starts(path, "gdb/") || str_starts(path, modules);
+	       str_eq(path, "Module.symvers") || str_starts(path, "gdb/") ||
+	       str_starts(path, modules);
 }
 
 static int write_member(struct importing *im, const char *path, struct err *err)

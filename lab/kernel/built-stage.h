@@ -1,5 +1,6 @@
 /*
- * built-stage.h - from a folder with a kernel's files to one of the store; for built*.c.
+ * built-stage.h - from a folder with a kernel's files to one of the store; for built*.c
+ * and kmod-kit.c.
  */
 #ifndef LAB_BUILT_STAGE_H
 #define LAB_BUILT_STAGE_H

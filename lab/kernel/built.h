@@ -5,6 +5,7 @@
  *		image config SHA256SUMS	 as kernel-store.h has them
  *		lib/modules/RELEASE/	 *.ko below kernel/, modules.builtin, modules.order
  *		vmlinux			 ELF with symbols, DWARF where it was built so
+ *		Module.symvers		 for modules that are built later; not in older ones
  *		gdb/vmlinux-gdb.py, gdb/scripts/gdb/   where GDB_SCRIPTS was on
  *		meta.json		 struct built, as JSON; written last
  *
@@ -51,7 +52,7 @@ int built_find(const char *name, enum arch arch, const char *inputs, bool or_loc
 typedef int (*built_fn)(void *data, const struct built *b, const char *dir, struct err *err);
 int built_each(built_fn fn, void *data, struct err *err);
 /*
- * Take over stage, a folder beside the others that holds image, config, lib/modules, vmlinux, gdb:
+ * Take over stage, a folder beside the others that holds image, config, lib/modules, vmlinux, …:
  * adds SHA256SUMS and meta.json, and renames. stage is gone afterwards, whatever is returned.
  * -EBADMSG: no bootable image for that architecture, or a link.
  */

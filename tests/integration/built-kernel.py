@@ -27,6 +27,7 @@ def kernel(image, name="6.1+guest", arch="amd64"):
         "image": open(image, "rb").read(),
         "config": b"CONFIG_OVERLAY_FS=y\n",
         "vmlinux": vmlinux(),
+        "Module.symvers": b"0x0\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n",
         "lib/modules/6.1.9/kernel/fs/a.ko": b"module",
         "lib/modules/6.1.9/modules.builtin": b"kernel/fs/b.ko\n",
         "gdb/vmlinux-gdb.py": b"# gdb\n",

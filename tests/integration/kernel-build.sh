@@ -215,6 +215,43 @@ touch tree/.config
 ok "a tree that was built in place" says 2 "mrproper" "$lab" kernel build mine --source tree
 rm tree/.config
 
+# --- modules for what was built
+mkdir hello
+echo 'obj-m := hello.o' >hello/Kbuild
+echo 'const char *what = __FILE__;' >hello/hello.c
+module() { "$lab" kernel module hello --offline --kernel "$@"; }
+log_of() { echo "$(dirname "$(<"$1")").log"; } # of the building of what FILE names
+five=$(kernel_of 6.5-$native)
+for_pin() {
+	module 6.5 >path 2>said && readelf -h "$(<path)" | grep -q REL && grep -qx "preparing kernel 6.5 $native for modules" said &&
+		grep -qx 6.5.0 "$(log_of path)" && ! grep KBUILD_MODPOST_WARN "$(log_of path)"
+}
+ok "a module for a kernel that was built" for_pin
+again() { module 6.5 2>said | cmp - path && [[ ! -s said ]]; }
+ok "is there" again
+another() {
+	echo 'int more;' >>hello/hello.c
+	module 6.5 >path 2>said && [[ -s $(<path) ]] && ! grep preparing said
+}
+ok "another one for it: what was prepared stays" another
+rm -r "$five/Module.symvers" "$LAB_CACHE"/modules/kit-6.5-*
+older() { module 6.5 >older && ! cmp -s older path && grep -q KBUILD_MODPOST_WARN=1 "$(log_of older)"; }
+ok "for one whose Module.symvers was not kept" older
+echo CONFIG_MODVERSIONS=y >>"$five/config"
+ok "unless that is needed" says 2 "kept when it was built: 'lab kernel build --fresh' keeps it" module 6.5
+sed -i '$d' "$five/config"
+kept() { build 6.5 --fresh && module 6.5 >older && cmp older path; }
+ok "which does" kept
+touch now
+for_mine() { module mine >path && [[ -s $(<path) && -z $(find tree -newer now -type f) ]]; }
+ok "for one of a tree, to which nothing is written" for_mine
+echo 'int again;' >>tree/fs/four.c
+for_edited() { build mine --source tree && module mine >older 2>said && ! cmp -s older path && grep preparing said; }
+ok "for what the tree is later" for_edited
+mv tree away
+ok "a tree that is gone" says 2 "kernel mine was built of a source that is not here ($dir/tree " module mine
+mv away tree
+
 # --- no space
 mkdir small
 if [[ $(id -u) == 0 ]] && mount -t tmpfs -o size=60k none small 2>/dev/null; then

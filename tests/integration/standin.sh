@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # It has what lab uses of kbuild: the top Makefile's version, O=, ARCH=, CROSS_COMPILE=, LLVM=, CC=, KCFLAGS=,
 # tinyconfig, olddefconfig, merge_config.sh, kernelversion, kernelrelease, bzImage, Image, vmlinux, modules,
-# modules_install, scripts_gdb, clean, mrproper, lines like "  CC      kernel/one.o". Its objects, its
+# modules_install, modules_prepare, M=, scripts_gdb, clean, mrproper, lines like "  CC      kernel/one.o". Its objects, its
 # module and vmlinux (with a build id) come from a real compiler; the image is STANDIN_IMAGE_amd64,
 # STANDIN_IMAGE_arm64 (a kernel that boots), or made up, and a digest of the objects follows it.
 # shellcheck source=tests/integration/make-archive.sh
@@ -123,7 +123,7 @@ install := $(INSTALL_MOD_PATH)/lib/modules/$(kernelrelease)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-.PHONY: all kernelversion kernelrelease tinyconfig olddefconfig prepare bzImage Image vmlinux modules modules_install scripts_gdb clean mrproper outputmakefile FORCE
+.PHONY: all kernelversion kernelrelease tinyconfig olddefconfig prepare modules_prepare bzImage Image vmlinux modules modules_install scripts_gdb clean mrproper outputmakefile FORCE
 all: $(image) modules $(if $(shell grep -s ^CONFIG_GDB_SCRIPTS=y $(obj)/.config),scripts_gdb)
 kernelversion:
 	@echo $(release)
@@ -165,7 +165,17 @@ $(image): images/$(if $(filter arm64,$(ARCH)),arm64,amd64) $(obj)/vmlinux
 	@printf '  %-7s %s\n' OBJCOPY '$(patsubst $(obj)/%,%,$@)'
 vmlinux: $(obj)/vmlinux
 bzImage Image: $(image)
-modules: $(obj)/drivers/misc/mod.ko
+ifeq ($(M),)
+modules: $(obj)/drivers/misc/mod.ko $(obj)/Module.symvers
+else
+include $(M)/Kbuild
+modules:
+	@cat $(obj)/include/config/kernel.release
+	@set -e; for m in $(obj-m:.o=); do echo '  CC [M]  $(M)/'$$m.o; $(CC) $(flags) -c $(M)/$$m.c -o $(M)/$$m.ko; done
+endif
+modules_prepare: prepare
+$(obj)/Module.symvers:
+	@printf '0x00000000\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n' >$@
 $(obj)/drivers/misc/mod.ko: $(obj)/drivers/misc/mod.o
 	@printf '  LD [M]  drivers/misc/mod.ko\n'
 	@cp $< $@
