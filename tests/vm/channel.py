@@ -20,6 +20,7 @@ TYPES = (
     "FILE DATA FILE_END JOB SIGNAL POWEROFF STDIN WINSIZE ASK HERE"
 ).split()
 MAX_BODY = 1 << 20
+SILENCE_S = 120  # no guest is silent that long, on a busy host neither
 
 MACHINES = {
     "amd64": ["qemu-system-x86_64", "-M", "pc", "-cpu", "qemu64"],
@@ -45,7 +46,7 @@ def parse_words(body):
 
 
 class Gone(Exception):
-    """The guest closed the channel."""
+    """The guest closed the channel, or says nothing any more."""
 
 
 class Result:
@@ -58,10 +59,13 @@ class Result:
 
 
 class Guest:
-    def __init__(self, arch, kernel, initrd, append="", memory=256, extra=()):
+    """A machine. With state, what save() wrote, it goes on where that one was: its agent has said HELLO."""
+
+    def __init__(self, arch, kernel, initrd, append="", memory=256, state=None):
         self.arch = arch
         self.dir = tempfile.TemporaryDirectory(prefix="lab-agent-")
         path = os.path.join(self.dir.name, "channel")
+        monitor = os.path.join(self.dir.name, "monitor")
         self.console_path = os.path.join(self.dir.name, "console")
         self.started = time.monotonic()
         self.qemu = subprocess.Popen(
@@ -72,27 +76,64 @@ class Guest:
             + ["-serial", f"file:{self.console_path}", "-device", "virtio-serial-pci"]
             + ["-chardev", f"socket,path={path},server=on,wait=off,id=c"]
             + ["-device", "virtserialport,chardev=c,name=lab.0"]
-            + list(extra),
+            + ["-monitor", f"unix:{monitor},server=on,wait=off"]
+            + (["-incoming", "defer"] if state else []),
             stdin=subprocess.DEVNULL,
         )
-        self.data = b""
-        self.socket = socket.socket(socket.AF_UNIX)
-        for _ in range(500):
+        self.data, self.sockets = b"", []
+        try:
+            # before the state is loaded: the port was open then, and stays so
+            self.socket, self.monitor = self.connect(path), self.connect(monitor)
+            self.command()
+            if state:
+                self.command(f'migrate_incoming "exec:cat {state}"')
+        except BaseException:
+            self.close()
+            raise
+
+    def connect(self, path):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(SILENCE_S)
+        self.sockets.append(sock)
+        for _ in range(SILENCE_S * 100):
             try:
-                self.socket.connect(path)
-                break
+                sock.connect(path)
+                return sock
             except OSError:
+                if self.qemu.poll() is not None:
+                    break
                 time.sleep(0.01)
-        self.socket.settimeout(60)
+        raise Gone(f"QEMU does not listen at {path}")
+
+    def command(self, text=None):
+        """One of the monitor's, to its end; without text, its greeting."""
+        if text:
+            self.monitor.sendall(text.encode() + b"\n")
+        said = b""
+        while not said.endswith(b"(qemu) "):
+            got = self.monitor.recv(1 << 12)
+            if not got:
+                raise Gone("QEMU ended")
+            said += got
+        return said.decode(errors="replace")
+
+    def save(self, path):
+        """Write its state; it stands still afterwards."""
+        self.command(f'migrate "exec:cat >{path}"')
+        said = self.command("info migrate")
+        assert "Migration status: completed" in said, said
 
     def send(self, kind, body=b""):
         self.socket.sendall(frame(kind, body))
 
     def receive(self):
         while len(self.data) < 5 or len(self.data) < 5 + struct.unpack_from("<I", self.data)[0]:
-            got = self.socket.recv(1 << 18)
+            try:
+                got = self.socket.recv(1 << 18)
+            except socket.timeout:
+                raise Gone(f"the guest said nothing for {SILENCE_S} s") from None
             if not got:
-                raise Gone
+                raise Gone("the guest closed the channel")
             self.data += got
         length, kind = struct.unpack_from("<IB", self.data)
         assert length <= MAX_BODY, length
@@ -137,6 +178,15 @@ class Guest:
             if kind in until:
                 return result
 
+    def settle(self):
+        """The kernel's log so far; then nothing is on its way."""
+        log, more = b"", True
+        while more:
+            self.send("ASK")
+            more = self.collect(until=("HERE",)).streams["KMSG"]
+            log += more
+        return log
+
     def run(self, argv, pairs=()):
         self.job(argv, pairs)
         return self.collect()
@@ -145,14 +195,13 @@ class Guest:
         with open(self.console_path, "rb") as file:
             return file.read().decode(errors="replace")
 
-    def wait_off(self, timeout=20):
-        """Seconds until QEMU ended by itself; fails when it does not."""
-        start = time.monotonic()
-        self.qemu.wait(timeout)
-        return time.monotonic() - start
+    def wait_off(self):
+        """Until QEMU ends by itself; fails when it does not."""
+        self.qemu.wait(SILENCE_S / 2)
 
     def close(self):
-        self.socket.close()
+        for sock in self.sockets:
+            sock.close()
         if self.qemu.poll() is None:
             self.qemu.kill()
             self.qemu.wait()
