@@ -284,6 +284,16 @@ static int load_known(const struct run_args *a, char *const *paths, int n, struc
 	return r;
 }
 
+/* What hides nothing any more should go from its file; an interrupted run knows nothing of that. */
+static void tell_unmatched(const struct known_list *known)
+{
+	auto_cleanup(buf) where = {0};
+
+	known_add_unmatched(known, &where);
+	if (where.len)
+		fprintf(stderr, "lab: %s: matched nothing in this run\n", where.data);
+}
+
 static int print_plan(const struct plan *plan)
 {
 	json_t *j = plan_json(plan);
@@ -359,6 +369,10 @@ static int execute(struct run_args *a, struct progress *progress, struct run *ru
 		progress_stop(progress);
 		return print_plan(&plan);
 	}
+	for (size_t i = 0; i < plan.n; i++)
+		if (!plan.cells[i].skip)
+			known_concern(a->options.known, &plan.cells[i].kernel->kver,
+				      plan.cells[i].kernel->arch);
 	progress_plan(progress, plan.n);
 	r = run_execute(run, &plan, argv, dir, &err);
 	progress_stop(progress);
@@ -406,6 +420,8 @@ int cmd_run(int argc, char **argv)
 	}
 	if (run_cancelled())
 		code = EXIT_INTERRUPTED;
+	else if (dir)
+		tell_unmatched(&known);
 out:
 	strv_deinit(&a.kernels);
 	strv_deinit(&a.flavours);

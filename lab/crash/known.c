@@ -9,6 +9,8 @@
 #include "lab/scenario/scenario-expect.h"
 #include "lab/scenario/scenario-regex.h"
 
+enum { TOLD_MAX = 10 };
+
 /* "2026-11-22", a day that there is */
 static bool is_date(const char *s)
 {
@@ -66,6 +68,7 @@ static int read_entry(const struct yaml *y, const struct yaml_node *entry, const
 
 	if (yaml_check_keys(y, entry, "a known crash", keys, array_len(keys), err) < 0)
 		return -EINVAL;
+	k->file = xstrdup(y->name);
 	k->line = entry->line;
 	title = yaml_get(entry, "title");
 	kernel = yaml_get(entry, "kernel");
@@ -134,17 +137,47 @@ static bool names(const struct known *k, const struct crash *crash)
 	return found;
 }
 
-const struct known *known_find(const struct known_list *list, const struct kver *kernel,
-			       enum arch arch, const struct crash *crash)
+static bool is_about(const struct known *k, const struct kver *kernel, enum arch arch)
+{
+	return kver_in_range(kernel, &k->kernel) && (!k->archs || k->archs & 1u << arch);
+}
+
+void known_concern(struct known_list *list, const struct kver *kernel, enum arch arch)
+{
+	for (size_t i = 0; i < list->n; i++)
+		list->items[i].concerned |= is_about(&list->items[i], kernel, arch);
+}
+
+const struct known *known_find(struct known_list *list, const struct kver *kernel, enum arch arch,
+			       const struct crash *crash)
 {
 	for (size_t i = 0; i < list->n; i++) {
-		const struct known *k = &list->items[i];
+		struct known *k = &list->items[i];
 
-		if (!k->over && kver_in_range(kernel, &k->kernel) &&
-		    (!k->archs || k->archs & 1u << arch) && names(k, crash))
+		if (!is_about(k, kernel, arch) || !names(k, crash))
+			continue;
+		k->matched = true;
+		if (!k->over)
 			return k;
 	}
 	return NULL;
+}
+
+void known_add_unmatched(const struct known_list *list, struct buf *out)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < list->n; i++) {
+		const struct known *k = &list->items[i];
+
+		if (!k->concerned || k->matched)
+			continue;
+		if (n < TOLD_MAX)
+			buf_addf(out, "%s%s:%u", n ? ", " : "", k->file, k->line);
+		n++;
+	}
+	if (n > TOLD_MAX)
+		buf_addf(out, " and %zu more", n - TOLD_MAX);
 }
 
 void known_list_deinit(struct known_list *list)
@@ -153,6 +186,7 @@ void known_list_deinit(struct known_list *list)
 		struct known *k = &list->items[i];
 
 		free(k->title);
+		free(k->file);
 		free(k->reason);
 		free(k->link);
 		free(k->until);

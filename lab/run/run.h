@@ -22,9 +22,9 @@ struct run_options {
 	enum accel_want accel;
 	bool offline;
 	enum dump_form dump;
-	unsigned int dump_on;		/* enum dump_on; 0: nothing is dumped */
-	uint64_t max_dump_bytes;	/* of all dumps of the run */
-	const struct known_list *known; /* crashes that are noted only; NULL: none */
+	unsigned int dump_on;	  /* enum dump_on; 0: nothing is dumped */
+	uint64_t max_dump_bytes;  /* of all dumps of the run */
+	struct known_list *known; /* crashes that are noted only; NULL: none */
 	bool record;  /* each machine is recorded (replay/record.h); accel is ACCEL_TCG */
 	bool nokaslr; /* kernels stay where they were linked */
 	const struct job_debug *debug; /* of the plan's cell, which is the only one; or NULL */

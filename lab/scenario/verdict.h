@@ -40,8 +40,8 @@ struct judgement {
 
 /* Which reports of the kernel count. */
 struct judge_rules {
-	bool warnings_note;		/* warnings are noted and no crash */
-	const struct known_list *known; /* NULL: none */
+	bool warnings_note;	  /* warnings are noted and no crash */
+	struct known_list *known; /* NULL: none */
 	struct kver kernel;
 	enum arch arch;
 };

@@ -76,6 +76,7 @@ static void test_find(void **state)
 		{"INFO: rcu detected stall in h", 9, ARCH_AMD64, 2},
 		{"over", 1, ARCH_AMD64, -1},
 	};
+	auto_cleanup(buf) none = {0}, rest = {0};
 	auto_cleanup(known_list) list = {0};
 	struct err err = {0};
 
@@ -84,6 +85,12 @@ static void test_find(void **state)
 		fail_msg("%s", err.msg);
 	assert_int_equal(list.n, 4);
 	assert_true(list.items[3].over);
+	known_add_unmatched(&list, &none);
+	assert_int_equal(none.len, 0);
+	known_concern(&list, &(struct kver){{6, 2, 0}}, ARCH_AMD64);
+	known_add_unmatched(&list, &none);
+	assert_string_equal(none.data, "k.yml:3, k.yml:4");
+	known_concern(&list, &(struct kver){{6, 1, 0}}, ARCH_ARM64);
 	for (size_t i = 0; i < array_len(cases); i++) {
 		struct crash crash = {.title = xstrdup(cases[i].title)};
 		const struct kver kernel = {{6, cases[i].minor, 5}};
@@ -96,7 +103,30 @@ static void test_find(void **state)
 		if ((k ? k - list.items : -1) != cases[i].entry)
 			fail_msg("case %zu: entry %d", i, k ? (int)(k - list.items) : -1);
 		crash_deinit(&crash);
+		if (i == 2) {
+			known_add_unmatched(&list, &rest);
+			assert_string_equal(rest.data, "k.yml:2, k.yml:3, k.yml:4");
+		}
 	}
+	none.len = 0;
+	known_add_unmatched(&list, &none);
+	assert_int_equal(none.len, 0);
+}
+
+static void test_many_unmatched(void **state)
+{
+	static const char entry[] = "- {title: x" REST;
+	auto_cleanup(known_list) list = {0};
+	auto_cleanup(buf) text = {0}, told = {0};
+	struct err err = {0};
+
+	(void)state;
+	for (int i = 0; i < 12; i++)
+		buf_adds(&text, entry);
+	assert_int_equal(known_parse("k.yml", text.data, text.len, "2026-02-28", &list, &err), 0);
+	known_concern(&list, &(struct kver){{6, 1, 0}}, ARCH_AMD64);
+	known_add_unmatched(&list, &told);
+	assert_non_null(strstr(told.data, ", k.yml:10 and 2 more"));
 }
 
 int main(void)
@@ -104,6 +134,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_many_unmatched),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,11 +62,17 @@ broken() {
 }
 rm scenarios/slow.yml
 ok "a broken expectation: exit 1, the reason, what to type" broken
+cat >known.yml <<'K'
+- {title: a, kernel: <6.1, reason: r, link: https://x, until: 2999-12-31}
+- {title: b, reason: r, link: https://x, until: 2999-12-31}
+- {title: c, reason: r, link: https://x, until: 2020-01-31}
+K
 repeated() {
-	"$lab" run -q --repeat 2 --filter hello --out twice scenarios >twice.txt && grep -q 'pass 2/2' twice.txt &&
+	"$lab" run -q --repeat 2 --filter hello --known known.yml --out twice scenarios >twice.txt 2>twice.err && grep -q 'pass 2/2' twice.txt &&
 		[[ -e twice/6.1-amd64/hello@2/result.json || -e twice/6.1-arm64/hello@2/result.json ]]
 }
 ok "--repeat 2 runs each cell twice" repeated
+ok "known crashes that matched nothing are told" grep -x 'lab: known.yml:2, known.yml:3: matched nothing in this run' twice.err
 
 cat >slow.yml <<'S'
 run: echo begun; sleep 60
@@ -75,7 +81,7 @@ S
 begin() {
 	setsid "$lab" run -q --out "$1" slow.yml >"$1.txt" 2>&1 &
 	lab_pid=$!
-	for _ in {1..300}; do
+	for _ in {1..1200}; do
 		if grep -qs begun "$1"/*/slow/stdout; then
 			# a daemonised QEMU is the guardian's child, beside the worker
 			qemu_pid=$(pgrep -P "$lab_pid" -f -- '-name guest=lab-')
@@ -86,8 +92,8 @@ begin() {
 	cat "$1.txt"
 	return 1
 }
-gone() { # gone PID: within two seconds
-	for _ in {1..20}; do
+gone() { # gone PID: before long; what it ran sleeps for a minute
+	for _ in {1..200}; do
 		kill -0 "$1" 2>/dev/null || return 0
 		sleep 0.1
 	done
