@@ -474,6 +474,10 @@ void verdict_judge(const struct expect *expect, const struct judge_rules *rules,
 	enum how how;
 
 	find_crash(&j, e, rules, outcome, console);
+	/* a kernel that is slow to print its oops lives on for a while, too */
+	if (outcome->lives && !j.crash.title)
+		strv_addf(&j.notes, "the console has a report that is not the kernel's: "
+				    "the guest lived on");
 	how = how_ended(outcome, j.crash.title ? &j.crash : NULL);
 	if (!j.crash.title)
 		name_without_report(&j.crash, outcome);

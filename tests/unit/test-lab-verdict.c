@@ -332,6 +332,36 @@ static void test_rows(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+/* Whose report it was is said where nothing else says it. */
+static void test_lives(void **state)
+{
+	static const struct {
+		struct row row;
+		size_t notes;
+	} cases[] = {
+		{{NULL,
+		  {.ending = END_EXITED,
+		   .lives = true,
+		   .console = {sizeof(PANIC) - 1, sizeof(PANIC) - 1}},
+		  "",
+		  "",
+		  PANIC,
+		  0,
+		  NULL},
+		 1},
+		{{NULL, {.ending = END_PANIC, .lives = true}, "", "", PANIC, 0, NULL}, 0},
+		{{NULL, {.ending = END_EXITED}, "", "", "", 0, NULL}, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < array_len(cases); i++) {
+		auto_cleanup(judgement) j = {0};
+
+		judge(&cases[i].row, &j);
+		assert_int_equal(j.notes.n, cases[i].notes);
+	}
+}
+
 static void test_title(void **state)
 {
 	const struct row expected = {
@@ -427,9 +457,8 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_title),
-		cmocka_unit_test(test_passed_over),
+		cmocka_unit_test(test_rows),  cmocka_unit_test(test_lives),
+		cmocka_unit_test(test_title), cmocka_unit_test(test_passed_over),
 		cmocka_unit_test(test_names),
 	};
 
