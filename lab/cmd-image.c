@@ -102,7 +102,6 @@ int cmd_image(int argc, char **argv)
 		{"rm", verb_rm},
 	};
 	struct image_build_args args = {0};
-	struct err err = {0};
 	size_t n;
 	const struct opt *options = image_build_options(&n);
 	int at, r = cmd_options(&usage, options, n, argc, argv, &args, &at);
@@ -113,11 +112,7 @@ int cmd_image(int argc, char **argv)
 		if (str_eq(argv[at], verbs[i].name))
 			return verbs[i].fn(&args);
 	if (at == argc)
-		err_set(&err, EINVAL, "say what to do: list, build, pin or rm");
-	else
-		err_set(&err, EINVAL, "unknown argument '%.60s': list, build, pin or rm, alone",
-			argv[argc - 1]);
-	cmd_fail(EXIT_USAGE, &err);
-	fprintf(stderr, "Try 'lab image --help'.\n");
-	return EXIT_USAGE;
+		return cmd_misused(&usage, "say what to do: list, build, pin or rm");
+	return cmd_misused(&usage, "unknown argument '%.60s': list, build, pin or rm, alone",
+			   argv[argc - 1]);
 }

@@ -225,14 +225,12 @@ int cmd_kernel_build(int argc, char **argv)
 		return r;
 	a.cache_from = cmd_cache_from(a.cache_from);
 	archs = cmd_archs(&a.archs, 1u << arch_native(), &err);
-	if (archs > 0 && argc - at != 1) {
-		archs = err_set(&err, EINVAL, "build takes the name of one kernel");
-		cmd_fail(EXIT_USAGE, &err);
-		fprintf(stderr, "Try 'lab %s --help'.\n", usage.name);
-		r = EXIT_USAGE;
-	} else {
-		r = archs < 0 ? cmd_fail(EXIT_USAGE, &err) : build_all(argv[at], archs, &a);
-	}
+	if (archs < 0)
+		r = cmd_fail(EXIT_USAGE, &err);
+	else if (argc - at != 1)
+		r = cmd_misused(&usage, "build takes the name of one kernel");
+	else
+		r = build_all(argv[at], archs, &a);
 	strv_deinit(&a.archs);
 	return r;
 }

@@ -344,7 +344,6 @@ static int diff(const struct config_args *args, const char *spec)
 int cmd_kernel_config(int argc, char **argv)
 {
 	struct config_args a = {0};
-	struct err err = {0};
 	int at, r = cmd_options(&usage, options, array_len(options), argc, argv, &a, &at);
 
 	if (r >= 0)
@@ -353,10 +352,7 @@ int cmd_kernel_config(int argc, char **argv)
 		return show(&a, argv[at], argv + at + 1);
 	if (argc - at == 1)
 		return diff(&a, argv[at]);
-	err_set(&err, EINVAL, "%s",
-		at < argc ? "--diff takes two kernels and no options of theirs"
-			  : "say which kernel: a name or a path");
-	cmd_fail(EXIT_USAGE, &err);
-	fprintf(stderr, "Try 'lab kernel config --help'.\n");
-	return EXIT_USAGE;
+	return cmd_misused(&usage, "%s",
+			   at < argc ? "--diff takes two kernels and no options of theirs"
+				     : "say which kernel: a name or a path");
 }

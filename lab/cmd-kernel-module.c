@@ -78,12 +78,8 @@ int cmd_kernel_module(int argc, char **argv)
 
 	if (code >= 0)
 		return code;
-	if (argc - at != 1) {
-		err_set(&err, EINVAL, "module takes the folder of one module");
-		cmd_fail(EXIT_USAGE, &err);
-		fprintf(stderr, "Try 'lab kernel module --help'.\n");
-		return EXIT_USAGE;
-	}
+	if (argc - at != 1)
+		return cmd_misused(&usage, "module takes the folder of one module");
 	want = (struct kernel_want){.offline = a.offline,
 				    .cache_from = cmd_cache_from(NULL),
 				    .progress = progress_fetch,

@@ -40,16 +40,6 @@ static int exit_code(int r)
 	return r == -EEXIST || r == -EBADMSG ? EXIT_USAGE : cmd_exit_code(r);
 }
 
-static int wrong_operands(const struct cmd_usage *usage, const char *text)
-{
-	struct err err = {0};
-
-	err_set(&err, EINVAL, "%s", text);
-	cmd_fail(EXIT_USAGE, &err);
-	fprintf(stderr, "Try 'lab %s --help'.\n", usage->name);
-	return EXIT_USAGE;
-}
-
 /* What was moved. file and size only where one was written. */
 static int print(const struct built *b, const char *file, uint64_t size, bool json)
 {
@@ -120,7 +110,7 @@ int cmd_kernel_export(int argc, char **argv)
 	if (r >= 0)
 		return r;
 	if (argc - at != 2)
-		return wrong_operands(&export_usage, "export takes a kernel's name and a file");
+		return cmd_misused(&export_usage, "export takes a kernel's name and a file");
 	r = find(argv[at], &a, &b, &err);
 	if (r < 0)
 		return cmd_fail(exit_code(r), &err);
@@ -149,7 +139,7 @@ int cmd_kernel_import(int argc, char **argv)
 	if (r >= 0)
 		return r;
 	if (argc - at != 1)
-		return wrong_operands(&import_usage, "import takes one file");
+		return cmd_misused(&import_usage, "import takes one file");
 	progress = progress_start(a.json, &events);
 	r = built_import(argv[at], progress_fetch, progress, cmd_catch_signals(), &b, &err);
 	progress_stop(progress);

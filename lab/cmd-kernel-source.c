@@ -48,12 +48,8 @@ int cmd_kernel_source(int argc, char **argv)
 
 	if (code >= 0)
 		return code;
-	if (argc - at != 1) {
-		err_set(&err, EINVAL, "source takes the name of one kernel");
-		cmd_fail(EXIT_USAGE, &err);
-		fprintf(stderr, "Try 'lab kernel source --help'.\n");
-		return EXIT_USAGE;
-	}
+	if (argc - at != 1)
+		return cmd_misused(&usage, "source takes the name of one kernel");
 	progress = progress_start(false, &events);
 	want = (struct kernel_want){.offline = a.offline,
 				    .mirror = a.mirror,

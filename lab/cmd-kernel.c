@@ -462,7 +462,6 @@ static const struct command *find_command(const char *name)
 int cmd_kernel(int argc, char **argv)
 {
 	auto_cleanup(state) s = {0};
-	struct err err = {0};
 	const struct command *command = find_command(argv[1]);
 	int at, r;
 
@@ -474,12 +473,10 @@ int cmd_kernel(int argc, char **argv)
 	for (size_t i = 0; at < argc && i < array_len(verbs); i++)
 		if (str_eq(argv[at], verbs[i].name))
 			return run_verb(&s, &verbs[i], argv + at + 1);
-	err_set(&err, EINVAL,
+	return cmd_misused(
+		&usage,
 		"%s%.60s%s: list, pin, pull, verify, path, rm, source, build, config, export, "
 		"import or module",
 		at < argc ? "unknown verb '" : "say what to do", at < argc ? argv[at] : "",
 		at < argc ? "'" : "");
-	cmd_fail(EXIT_USAGE, &err);
-	fprintf(stderr, "Try 'lab kernel --help'.\n");
-	return EXIT_USAGE;
 }

@@ -218,10 +218,8 @@ int cmd_replay(int argc, char **argv)
 	struct replay_args a = {.to = -1};
 	int first, code = cmd_options(&usage, options, array_len(options), argc, argv, &a, &first);
 
-	if (code < 0 && argc - first != 1) {
-		fputs("lab: name one recorded cell\nTry 'lab replay --help'.\n", stderr);
-		code = EXIT_USAGE;
-	}
+	if (code < 0 && argc - first != 1)
+		code = cmd_misused(&usage, "name one recorded cell");
 	if (code < 0)
 		code = replay(&a, argv[first]);
 	debugger_args_deinit(&a.gdb);

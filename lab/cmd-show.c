@@ -134,12 +134,8 @@ int cmd_show(int argc, char **argv)
 
 	if (code >= 0)
 		return code;
-	if (argc - operands < 1 || argc - operands > 2) {
-		fputs("lab: name a run ('latest'), and perhaps one cell of it\nTry 'lab show "
-		      "--help'.\n",
-		      stderr);
-		return EXIT_USAGE;
-	}
+	if (argc - operands < 1 || argc - operands > 2)
+		return cmd_misused(&usage, "name a run ('latest'), and perhaps one cell of it");
 	if (run_record_load(argv[operands], &record, &err) < 0)
 		return cmd_fail(EXIT_USAGE, &err);
 	if (argc - operands == 2)

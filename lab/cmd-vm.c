@@ -91,13 +91,6 @@ static const struct cmd_usage usage = {
 	"           the rest of its run goes on\n"
 	"  dump     write a machine's memory to a file; it stands still meanwhile, and goes on"};
 
-static int usage_mistake(struct err *err)
-{
-	cmd_fail(EXIT_USAGE, err);
-	fprintf(stderr, "Try 'lab vm --help'.\n");
-	return EXIT_USAGE;
-}
-
 static int verb_list(const struct vm_args *a, char *const *names, int n)
 {
 	auto_cleanup(vm_list) l = {0};
@@ -109,7 +102,7 @@ static int verb_list(const struct vm_args *a, char *const *names, int n)
 			: a->all ? "--all"
 			: a->out ? "-o"
 				 : "--elf and --kdump");
-		return usage_mistake(&err);
+		return cmd_misused(&usage, "%s", err.msg);
 	}
 	if (vm_list(&l, &err) < 0)
 		return cmd_fail(EXIT_LOST, &err);
@@ -182,7 +175,7 @@ static int verb_stop(const struct vm_args *a, char *const *names, int n)
 		err_set(&err, EINVAL,
 			"stop: no machine given: name some ('lab vm list' has them), or --all");
 	if (err.code)
-		return usage_mistake(&err);
+		return cmd_misused(&usage, "%s", err.msg);
 	return a->all ? stop_all() : stop_named(names, n);
 }
 
@@ -221,7 +214,7 @@ static int verb_dump(const struct vm_args *a, char *const *names, int n)
 	else if (a->elf && a->kdump)
 		err_set(&err, EINVAL, "dump: --elf and --kdump exclude each other");
 	if (err.code)
-		return usage_mistake(&err);
+		return cmd_misused(&usage, "%s", err.msg);
 	if (vm_find(names[0], &vm, &err) < 0)
 		return cmd_fail(EXIT_USAGE, &err);
 	path = dump_path(a, &vm, &err);
@@ -258,5 +251,5 @@ int cmd_vm(int argc, char **argv)
 	err_set(&err, EINVAL, "%s%.60s%s: list, stop or dump",
 		at < argc ? "unknown verb '" : "say what to do", at < argc ? argv[at] : "",
 		at < argc ? "'" : "");
-	return usage_mistake(&err);
+	return cmd_misused(&usage, "%s", err.msg);
 }

@@ -1,6 +1,7 @@
 #include "lab/cmd.h"
 
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -90,17 +91,27 @@ const char *cmd_cache_from(const char *option)
 	return place && *place ? place : NULL;
 }
 
+int cmd_misused(const struct cmd_usage *usage, const char *format, ...)
+{
+	struct err err = {.code = EINVAL};
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(err.msg, sizeof(err.msg), format, args);
+	va_end(args);
+	cmd_fail(EXIT_USAGE, &err);
+	fprintf(stderr, "Try 'lab %s --help'.\n", usage->name);
+	return EXIT_USAGE;
+}
+
 int cmd_options(const struct cmd_usage *usage, const struct opt *table, size_t n, int argc,
 		char **argv, void *args, int *operands)
 {
 	struct err err = {0};
 	int r = opts_parse(table, n, OPTS_ANYWHERE, argc, argv, args, operands, &err);
 
-	if (r < 0) {
-		cmd_fail(EXIT_USAGE, &err);
-		fprintf(stderr, "Try 'lab %s --help'.\n", usage->name);
-		return EXIT_USAGE;
-	}
+	if (r < 0)
+		return cmd_misused(usage, "%s", err.msg);
 	if (r == 0)
 		return -1;
 	printf("Usage: lab %s %s\n\n%s\n\nOptions:\n", usage->name, usage->args, usage->about);

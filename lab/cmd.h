@@ -38,6 +38,9 @@ struct cmd_usage {
  */
 int cmd_options(const struct cmd_usage *usage, const struct opt *table, size_t n, int argc,
 		char **argv, void *args, int *operands);
+/* What "lab NAME" was given is wrong: "lab: text", and where help is. Returns EXIT_USAGE. */
+int cmd_misused(const struct cmd_usage *usage, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 /*
  * Load scenarios for "lab NAME PATH...". Returns -1 to go on, else the exit code: every mistake was
  * reported on stderr.

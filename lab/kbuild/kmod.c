@@ -118,7 +118,9 @@ static int load_files(const char *dir, struct files *ret, struct err *err)
 			 str_eq(ret->items[i].name, "Makefile");
 	if (r == 0 && !found)
 		return err_set(err, EINVAL,
-			       "%s holds no module: there is no Kbuild or Makefile in it", dir);
+			       "%s holds no module: there is no Kbuild or Makefile in it "
+			       "(obj-m := NAME.o, for NAME.c)",
+			       dir);
 	if (r == 0)
 		qsort(ret->items, ret->n, sizeof(*ret->items), compare_files);
 	return r;
@@ -308,10 +310,15 @@ static int build_it(struct build *b, struct err *err)
 static char *base_name(const char *dir, struct err *err)
 {
 	auto_free char *real = realpath(dir, NULL);
+	struct stat st;
 
 	if (!real)
-		err_errno(err, "%s", dir);
-	return real ? xstrdup(strrchr(real, '/') + 1) : NULL;
+		err_set(err, EINVAL, "%s: %s: name the folder of a module", dir, strerror(errno));
+	else if (stat(real, &st) < 0 || !S_ISDIR(st.st_mode))
+		err_set(err, EINVAL, "%s is no folder: name the one that holds it", dir);
+	else
+		return xstrdup(strrchr(real, '/') + 1);
+	return NULL;
 }
 
 int kmod_build(const char *dir, const struct kernel *kernel, const struct kernel_want *want,

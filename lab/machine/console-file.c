@@ -130,6 +130,14 @@ char *console_file_last_line(const struct console_file *c)
 	return take_ptr(line.data);
 }
 
+char *console_file_behind(const struct console_file *c, char *text)
+{
+	auto_free char *owned = text, *line = console_file_last_line(c);
+
+	return line ? str_printf("%s; the console ends: %s", text, line)
+		    : str_printf("%s; the console is empty", text);
+}
+
 char *console_file_panic_line(const struct console_file *c)
 {
 	static const char mark[] = "Kernel panic - not syncing";

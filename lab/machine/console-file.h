@@ -34,6 +34,8 @@ int console_file_connect(struct console_file *c, const char *path, struct err *e
 ssize_t console_file_poll(struct console_file *c, struct err *err);
 /* The last line that is not blank, printable, allocated; NULL: the console is empty. */
 char *console_file_last_line(const struct console_file *c);
+/* "TEXT; the console ends: LINE"; takes text over. */
+char *console_file_behind(const struct console_file *c, char *text);
 /* The line of a panic, printable, allocated. */
 char *console_file_panic_line(const struct console_file *c);
 /* Take away what lies behind from, and append it to ret. Nobody writes to the file any more. */

@@ -49,16 +49,7 @@ struct session {
 
 static void end(struct session *s, enum ending ending, char *detail)
 {
-	if (s->over) {
-		free(detail);
-		return;
-	}
-	s->over = true;
-	s->o->ending = ending;
-	if (detail) {
-		free(s->o->detail);
-		s->o->detail = detail;
-	}
+	outcome_end(s->o, &s->over, ending, detail);
 }
 
 /* --- the recording's files --- */
@@ -250,10 +241,7 @@ static void note_progress(struct session *s)
 
 static char *with_console(const struct session *s, char *text)
 {
-	auto_free char *owned = text, *line = console_file_last_line(&s->console);
-
-	return line ? str_printf("%s; the console ends: %s", text, line)
-		    : str_printf("%s; the console is empty", text);
+	return console_file_behind(&s->console, text);
 }
 
 /* The machine is off, and all that it said was read. */

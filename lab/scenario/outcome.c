@@ -9,3 +9,17 @@ void outcome_deinit(struct outcome *o)
 	dump_done_deinit(&o->dump);
 	*o = (struct outcome){0};
 }
+
+void outcome_end(struct outcome *o, bool *over, enum ending ending, char *detail)
+{
+	auto_free char *unused = detail;
+
+	if (*over)
+		return;
+	*over = true;
+	o->ending = ending;
+	if (detail) {
+		free(o->detail);
+		o->detail = take_ptr(unused);
+	}
+}

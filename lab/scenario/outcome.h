@@ -46,6 +46,11 @@ struct outcome {
 };
 
 void outcome_deinit(struct outcome *o);
+/*
+ * It ends so, unless it is *over, which it is then. detail is taken over; NULL: what was noted as
+ * such stays.
+ */
+void outcome_end(struct outcome *o, bool *over, enum ending ending, char *detail);
 DEFINE_CLEANUP(outcome, outcome_deinit)
 
 #endif

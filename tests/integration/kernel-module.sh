@@ -153,7 +153,9 @@ mkdir empty none
 echo '# nothing' >none/Kbuild
 ok "no Kbuild" says 2 "there is no Kbuild or Makefile in it" "$lab" kernel module empty
 ok "no obj-m" says 2 "names no module (obj-m)" "$lab" kernel module none
-ok "no folder" says 2 "No such file" "$lab" kernel module nix
+ok "no folder" says 2 "nix: No such file or directory: name the folder of a module" "$lab" kernel module nix
+ok "a file" says 2 "hello/hello.c is no folder: name the one that holds it" "$lab" kernel module hello/hello.c
+ok "a kernel that is none" says 2 "unknown kernel '9.9'" module --kernel 9.9
 ok "a kernel without headers" says 2 "the archive had no headers of kernel 6.3 6.3.10-1 for $host" module --kernel 6.3
 ok "no folder given" says 2 "module takes the folder" "$lab" kernel module
 ln -s /etc/hostname hello/link.c
