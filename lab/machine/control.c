@@ -97,7 +97,7 @@ static json_t *receive_json(int fd)
 }
 
 /* Returns whether the client may stay. */
-static bool answer_client(int fd, control_fn answer, void *data)
+static bool answer_client(struct control *c, int fd, control_fn answer, void *data)
 {
 	json_t *request = receive_json(fd), *said = NULL;
 	const char *op;
@@ -105,6 +105,7 @@ static bool answer_client(int fd, control_fn answer, void *data)
 
 	if (!request)
 		return errno == EAGAIN || errno == EINTR;
+	c->asking = fd;
 	op = json_string_value(json_object_get(request, "op"));
 	if (op)
 		said = answer(data, op, request);
@@ -114,6 +115,13 @@ static bool answer_client(int fd, control_fn answer, void *data)
 	json_decref(said);
 	json_decref(request);
 	return r == 0;
+}
+
+bool control_asker_left(const struct control *c)
+{
+	struct pollfd p = {.fd = c->asking};
+
+	return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR);
 }
 
 void control_serve(struct control *c, control_fn answer, void *data)
@@ -127,7 +135,7 @@ void control_serve(struct control *c, control_fn answer, void *data)
 		for (int i = 0; i < CONTROL_CLIENTS; i++) {
 			if (c->clients[i] != ready[k].data.fd)
 				continue;
-			if (!answer_client(c->clients[i], answer, data))
+			if (!answer_client(c, c->clients[i], answer, data))
 				cleanup_close(&c->clients[i]), c->clients[i] = -1;
 		}
 	}

@@ -10,6 +10,7 @@
 #define LAB_CONTROL_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "jail/base/cleanup.h"
 #include "jail/base/err.h"
@@ -24,12 +25,15 @@ struct control {
 	int listener;
 	int clients[CONTROL_CLIENTS]; /* -1: free; the oldest makes room */
 	unsigned int next;
+	int asking; /* the client that is being answered */
 	char *path;
 };
 
 int control_open(struct control *c, const char *path, struct err *err);
 /* Answer what has been asked; does not wait. */
 void control_serve(struct control *c, control_fn answer, void *data);
+/* For an answer that takes time: who asked for it has hung up meanwhile (a Ctrl-C, say). */
+bool control_asker_left(const struct control *c);
 /* Removes the socket and hangs up on everybody: who asked the machine to stop waits for that. */
 void control_close(struct control *c);
 

@@ -1,6 +1,7 @@
 #include "lab/machine/presence.h"
 
 #include <time.h>
+#include <unistd.h>
 
 #include "jail/base/io.h"
 #include "lab/kernel/kernel.h"
@@ -46,7 +47,10 @@ static const char *state(const struct presence *p)
 	return gdb ? "running, gdb attached" : "running";
 }
 
-/* The asker waits, and so does the machine; its lab's other machines have threads of their own. */
+/*
+ * The asker waits, and so does the machine; its lab's other machines have threads of their own. A
+ * dump that nobody waits for any more is not there.
+ */
 static json_t *dump(const struct presence *p, const json_t *request)
 {
 	const char *path = json_string_value(json_object_get(request, "path"));
@@ -64,8 +68,12 @@ static json_t *dump(const struct presence *p, const json_t *request)
 		r = err_set(&err, EBUSY,
 			    "a debugger is attached and lets the guest run: stop the guest in it, "
 			    "or detach");
+	else if (control_asker_left(&p->control))
+		r = err_set(&err, ECANCELED, "who asked has left");
 	else
 		r = dump_write(p->machine, path, form, NULL, &bytes, &err);
+	if (r == 0 && control_asker_left(&p->control))
+		unlink(path);
 	if (r < 0)
 		return json_pack("{s:s}", "error", err.msg);
 	return json_pack("{s:I, s:I}", "bytes", (json_int_t)bytes, "ms",

@@ -132,6 +132,21 @@ user=()
 ((EUID == 0)) || user=(--map-root-user)
 ok "a disk that the dump fills: the verdict stays, nothing partial does" in_mounts
 
+interrupted() { # interrupted VM: Ctrl-C within its dump, which takes longer than what it waits for here
+	local asker
+	"$lab" vm dump -o cut "$1" &
+	asker=$!
+	until [[ -e cut.part ]]; do
+		kill -0 "$asker" || return
+	done
+	kill -TERM "$asker"
+	! wait "$asker" || return
+	for _ in {1..600}; do
+		[[ $("$lab" vm list) == *"$1"*running* && ! -e cut.part ]] && break
+		sleep 0.1
+	done
+	[[ ! -e cut && ! -e cut.part ]]
+}
 live() {
 	local name
 	mkfifo in
@@ -147,6 +162,7 @@ live() {
 	"$lab" vm dump "$name" && [[ -s vmcore-$name && $(stat -c %a "vmcore-$name") == 600 ]] || return
 	says 2 "is there already" "$lab" vm dump "$name" || return
 	says 3 "create" "$lab" vm dump -o /proc/none "$name" || return
+	interrupted "$name" || return
 	"$lab" vm dump --elf -o live.elf "$name" && readelf -lW live.elf | grep -q 'LOAD .* 0xffff' || return
 	echo second >&9
 	exec 9>&-
