@@ -83,7 +83,7 @@ gone() { ! pgrep -f "$1" >/dev/null; }
 
 # soon COMMAND...: it succeeds before long, also on a busy machine.
 soon() {
-	for _ in {1..400}; do
+	for _ in {1..2400}; do
 		! "$@" || return 0
 		sleep 0.05
 	done

@@ -82,7 +82,7 @@ nobody_home() { says 3 "qemu:///session: " user none qemu:///session "$dir/hello
 start_session() {
 	"${as_user[@]}" "$libvirtd" --timeout 0 >"$dir/daemon.log" 2>&1 &
 	daemons=($!)
-	for _ in {1..100}; do
+	for _ in {1..600}; do
 		[[ ! -S $dir/r/libvirt/libvirt-sock ]] || return 0
 		sleep 0.1
 	done
@@ -106,7 +106,7 @@ begin() {
 	# no function: the job is to be lab itself, or rather its guardian
 	"${as_user[@]}" "$lab" run -q --accel tcg --offline --out "$1" --connect qemu:///session "$dir/slow.yml" >"$1.txt" 2>&1 &
 	job=$!
-	for _ in {1..600}; do
+	for _ in {1..1800}; do
 		if grep -qs begun "$1"/*/slow/stdout; then
 			qemu=$(pgrep -f -- "^[^ ]*qemu-system-[^ ]* -name guest=lab-.*$dir")
 			return
@@ -117,7 +117,7 @@ begin() {
 	return 1
 }
 ended() { # ended PID: soon; a zombie has
-	for _ in {1..100}; do
+	for _ in {1..600}; do
 		grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status" || return 0
 		sleep 0.1
 	done
@@ -177,7 +177,7 @@ system_daemon() {
 	mkdir -p /var/log/libvirt
 	"$libvirtd" >"$dir/system.log" 2>&1 &
 	d=$!
-	for _ in {1..100}; do
+	for _ in {1..600}; do
 		[[ ! -S /run/libvirt/libvirt-sock ]] || break
 		sleep 0.1
 	done

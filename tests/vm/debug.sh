@@ -104,7 +104,7 @@ export XDG_RUNTIME_DIR=$dir/run
 listening=$!
 as_told() { # the command that was printed, as a shell takes it
 	soon grep -q 'target remote' listen.txt
-	timeout 60 bash -c "$(sed -n 's/^  //p' listen.txt | head -n 1) -nx -batch -ex 'info symbol \$pc' -ex 'x/s &linux_banner' -ex disconnect" </dev/null 2>&1 | tee told.txt
+	timeout 300 bash -c "$(sed -n 's/^  //p' listen.txt | head -n 1) -nx -batch -ex 'info symbol \$pc' -ex 'x/s &linux_banner' -ex disconnect" </dev/null 2>&1 | tee told.txt
 	grep -q 'Linux version 6.1' told.txt
 }
 ok "--listen prints a command, which attaches a plain gdb" as_told
@@ -114,7 +114,7 @@ guardian=$(pgrep -P "$listening" -x lab)
 pgrep -P "$guardian" -x lab >worker
 echo bt >look.gdb
 attached() { # lab gdb finds it by name; it is left as it was
-	exits 0 timeout 60 "$lab" gdb --batch -x look.gdb "$(<worker)-0" >look.txt 2>&1
+	exits 0 timeout 300 "$lab" gdb --batch -x look.gdb "$(<worker)-0" >look.txt 2>&1
 	cat look.txt
 	grep -q '^#0' look.txt && grep -q 'slide 0x[1-9]' look.txt && kill -0 "$(<worker)"
 }

@@ -154,7 +154,7 @@ live() {
 	local shell=$!
 	exec 9>in
 	echo first >&9
-	for _ in {1..600}; do
+	for _ in {1..1800}; do
 		grep -qs first said && break
 		sleep 0.1
 	done

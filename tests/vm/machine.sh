@@ -26,7 +26,7 @@ S
 begin() {
 	setsid "$lab" run -q --out "$1" slow.yml >"$1.txt" 2>&1 &
 	guardian=$!
-	for _ in {1..600}; do
+	for _ in {1..1800}; do
 		if grep -qs begun "$1"/*/slow/stdout; then
 			qemu=$(pgrep -P "$guardian" -f -- '-name guest=')
 			worker=$(pgrep -P "$guardian" -x lab)
@@ -41,8 +41,8 @@ begin() {
 ended() {
 	! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"
 }
-ended_soon() { # ended_soon PID [SECONDS]: one unless told otherwise
-	for ((i = 0; i < 50 * ${2:-1}; i++)); do
+ended_soon() { # ended_soon PID [SECONDS]: five unless told otherwise
+	for ((i = 0; i < 50 * ${2:-5}; i++)); do
 		ended "$1" && return
 		sleep 0.02
 	done

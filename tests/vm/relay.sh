@@ -24,7 +24,7 @@ run_pid=$!
 trap 'kill $run_pid 2>/dev/null || :; wait; rm -rf "$dir"' EXIT
 said() { cat count/*/count/stdout; }
 begun() { said 2>/dev/null | grep -qx 3; }
-soon begun || soon begun || soon begun
+soon begun
 write=0x$(said | awk '$3 == "ksys_write" {print $1}')
 place=$("$lab" vm list --json | jq -er '.[] | select(.what == "count").gdb')
 
@@ -32,7 +32,7 @@ lines() { said | wc -l; }
 goes_on() {
 	local before now
 	before=$(lines)
-	for _ in {1..200}; do
+	for _ in {1..600}; do
 		now=$(lines)
 		[[ $now -le $((before + 2)) ]] || return 0
 		sleep 0.1
@@ -40,7 +40,7 @@ goes_on() {
 	echo "stood still at $now"
 	return 1
 }
-gdb_does() { timeout 120 gdb -nx -batch -ex "target remote $place" "$@" 2>&1; }
+gdb_does() { timeout 300 gdb -nx -batch -ex "target remote $place" "$@" 2>&1; }
 # hit_one [ADDRESS]: a break point on a system call that the payload makes all the time is hit
 hit_one() {
 	gdb_does -ex "break *$write" -ex continue -ex 'echo at\ ' -ex 'output/x $pc' -ex detach >gdb.txt
@@ -176,7 +176,7 @@ monitor() {
 	local it
 	"$lab" debug -q --arch amd64 --symbols image --offline --wait-at-start --listen 127.0.0.1:0 --out tcp once.yml >tcp.txt 2>&1 &
 	it=$!
-	for _ in 1 2 3; do soon grep -q 'target remote 127' tcp.txt && break; done
+	soon grep -q 'target remote 127' tcp.txt
 	place=$(grep -o '127[.0-9]*:[0-9]*' tcp.txt | head -1)
 	client monitor >monitor.txt 2>&1 || { kill "$it"; wait "$it"; cat tcp.txt monitor.txt; return 1; }
 	wait "$it" || :

@@ -102,7 +102,7 @@ timeout 400 env XDG_RUNTIME_DIR="$dir/y" "$lab" replay -q --offline --symbols im
 	still >still.txt 2>&1 &
 still=$!
 {
-	soon grep -qs '^Hardware assisted' still.txt || soon grep -qs '^Hardware assisted' still.txt || :
+	soon grep -qs '^Hardware assisted' still.txt || :
 	sleep 0.5
 	pkill -STOP -f "$dir/y/.*replay[.]qmp" || :
 } &
@@ -111,7 +111,7 @@ listens() { # for a gdb from elsewhere, by a path relative to here, as lab debug
 	"$lab" replay -q --offline --symbols image --listen unix:dbg $cell >told &
 	pid=$!
 	soon grep -q 'target remote' told
-	timeout 60 bash -c "$(sed -n 's/^  //p' told) -nx -batch -ex bt -ex disconnect" </dev/null 2>&1 | tee bt.txt
+	timeout 300 bash -c "$(sed -n 's/^  //p' told) -nx -batch -ex bt -ex disconnect" </dev/null 2>&1 | tee bt.txt
 	kill -INT $pid
 	wait $pid || status=$?
 	echo "exit $status"
