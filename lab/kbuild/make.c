@@ -125,6 +125,16 @@ static bool is_hint(const char *line)
 	return has_one_of(line, signs, array_len(signs));
 }
 
+/* What make itself stopped at. Who needed a file that is not there is a folder of our own. */
+static char *make_hint(const char *said)
+{
+	const char *needed =
+		str_starts(said, "No rule to make target ") ? strstr(said, ", needed by ") : NULL;
+
+	return needed ? str_printf("%.*s: its source is not there", (int)(needed - said), said)
+		      : xstrdup(said);
+}
+
 static void end_line(struct reader *r)
 {
 	const char *make;
@@ -137,7 +147,7 @@ static void end_line(struct reader *r)
 	make = str_starts(r->line, "make") ? strstr(r->line, ": *** ") : NULL;
 	if (make) {
 		if (!r->hint && !strstr(make, "] Error ") && !strstr(make, " Waiting for "))
-			r->hint = xstrdup(make + strlen(": *** "));
+			r->hint = make_hint(make + strlen(": *** "));
 	} else if (is_error(r->line)) {
 		r->more += r->error != NULL;
 		if (!r->error)

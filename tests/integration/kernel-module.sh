@@ -152,6 +152,10 @@ sed -i '$d' hello/hello.c
 mkdir empty none
 echo '# nothing' >none/Kbuild
 ok "no Kbuild" says 2 "there is no Kbuild or Makefile in it" "$lab" kernel module empty
+mkdir lacks
+# shellcheck disable=SC2016 # make's variable
+echo 'modules: $(M)/lacks.o' >lacks/Kbuild
+ok "no source" says 2 "make failed: No rule to make target 'lacks.o': its source is not there; all it said" "$lab" kernel module lacks
 ok "no obj-m" says 2 "names no module (obj-m)" "$lab" kernel module none
 ok "no folder" says 2 "nix: No such file or directory: name the folder of a module" "$lab" kernel module nix
 ok "a file" says 2 "hello/hello.c is no folder: name the one that holds it" "$lab" kernel module hello/hello.c
