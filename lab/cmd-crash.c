@@ -136,11 +136,14 @@ static int find_kernel(struct session *s, const struct kernel_want *get, struct 
 static int print_summary(const struct session *s, struct err *err)
 {
 	auto_free char *path = s->place.dir ? path_join(s->place.dir, DUMP_SUMMARY) : NULL;
-	auto_cleanup(buf) text = {0}, shown = {0};
+	auto_cleanup(buf) text = {0}, shown = {0}, log = {0};
+	auto_cleanup(summary_kernel) kernel = {0};
 	int r = path ? io_read_regular(AT_FDCWD, path, SUMMARY_MAX, &text, err) : -ENOENT;
 
-	if (r == -ENOENT)
-		r = summary_write(s->place.file, &s->kernel, NULL, NULL, false, &text, err);
+	if (r == -ENOENT) {
+		summary_prepare(&s->kernel, NULL, &kernel);
+		r = summary_write(s->place.file, &kernel, NULL, false, &log, &text, err);
+	}
 	if (r < 0)
 		return r;
 	str_printable(&shown, text.data ? text.data : "", text.len, SUMMARY_MAX, true);

@@ -68,6 +68,10 @@ struct job {
 	/* The job has ended and its machine is still there: what has become of it, for dump.on.
 	   NULL: such a machine is not dumped. */
 	enum dump_on (*judge)(void *data, const struct outcome *o);
+	/* A dump will probably be taken (once, from the running thread); it is whole, and the
+	   machine is being ended meanwhile (from another thread). May be NULL. */
+	void (*dumping)(void *data);
+	void (*dumped)(void *data, const struct outcome *o);
 	bool oops_continue;	    /* an oops does not end the machine */
 	const volatile int *cancel; /* non-zero: end at once with END_GONE, detail "interrupted" */
 };

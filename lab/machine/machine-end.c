@@ -124,8 +124,11 @@ void session_check_reports(struct session *s)
 		what = REPORT_PANIC;
 	if (what == REPORT_NONE)
 		return;
-	if (s->report < 0)
+	if (s->report < 0) {
 		s->report = s->now;
+		if (s->job->dump.form != DUMP_OFF && s->job->dump.on & DUMP_ON_CRASH)
+			session_expect_dump(s);
+	}
 	/* who can be asked is asked at once: the answer is there when the report is whole */
 	if (!stopped && s->greeted >= 0 && s->channel.fd >= 0 && !s->channel.ended) {
 		ask(s);

@@ -107,6 +107,13 @@ struct farewell {
 	pthread_t thread;
 };
 
+void session_expect_dump(struct session *s)
+{
+	if (!s->expects_dump && s->job->dumping)
+		s->job->dumping(s->job->data);
+	s->expects_dump = true;
+}
+
 static void take_dump(struct farewell *f)
 {
 	struct session *s = f->s;
@@ -118,6 +125,8 @@ static void take_dump(struct farewell *f)
 	d->form = policy->form;
 	d->there = dump_write(s->m, path, policy->form, policy->budget, &d->bytes, &f->err) == 0;
 	d->ms = io_now_ms() - begin;
+	if (d->there && s->job->dumped)
+		s->job->dumped(s->job->data, s->o);
 }
 
 static void *bid_farewell(void *data)
@@ -210,8 +219,10 @@ static void say_goodbye(struct session *s)
 	f.ask &= !attach_stands(&s->attach);
 	if (!f.ask && !f.dump)
 		return;
-	if (f.dump)
+	if (f.dump) {
 		session_phase(s, "dumping");
+		session_expect_dump(s);
+	}
 	if (pthread_create(&f.thread, NULL, bid_farewell, &f))
 		return;
 	wait_for_farewell(&f);
@@ -266,7 +277,7 @@ int session_finish(struct session *s, int r, struct err *err)
 			      s->debugged_ms / 1000);
 	if (s->start >= 0) {
 		s->o->total_ms = io_now_ms() - s->start;
-		s->o->end_ms = io_now_ms() - (s->report >= 0 ? s->report : s->now);
+		s->o->ended = s->report >= 0 ? s->report : s->now;
 	}
 	presence_close(&s->presence);
 	channel_deinit(&s->channel);

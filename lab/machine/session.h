@@ -34,11 +34,13 @@ struct session {
 	int64_t qemu_ms;       /* QEMU's processor time at asked */
 	uint64_t asked_frames; /* received by then; whoever sends further ones lives */
 	uint64_t frames, taken, progress, logged;
-	bool debugged;
-	bool over, begun, silent; /* begun: the terminal; silent: told so */
+	bool debugged, expects_dump; /* the job was told to */
+	bool over, begun, silent;    /* begun: the terminal; silent: told so */
 };
 
 void session_phase(const struct session *s, const char *what);
+/* Whoever will read the dump can make ready. */
+void session_expect_dump(struct session *s);
 
 /* machine-end.c: it ends so, unless it has ended already. detail is taken over. */
 void session_end(struct session *s, enum ending ending, char *detail);

@@ -1,5 +1,6 @@
 #include "lab/run/cell-dump.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -8,19 +9,72 @@
 #include "lab/symbols/symbols.h"
 #include "lab/vmcore/summary.h"
 #include "lab/vmcore/vmcore-elf.h"
-#include "lab/vmcore/vmcore-log.h"
 
-enum { LOG_MAX = 8 << 20 };
+/* ---- in its thread ---- */
 
-static int describe(const struct kernel *kernel, const char *dir, const char *vmcore,
-		    struct crash *hang, bool answers, struct err *err)
+static void note(struct cell_dump *d, const char *what, const struct err *err)
 {
-	auto_free char *path = path_join(dir, "vmcore.txt"), *vmlinux = symbols_at_hand(kernel);
-	auto_cleanup(buf) text = {0};
-	int r = summary_write(vmcore, kernel, vmlinux, hang, answers, &text, err);
+	auto_cleanup(buf) why = {0};
 
+	str_printable(&why, err->msg, strlen(err->msg), 300, false);
+	strv_addf(&d->notes, "%s: %s", what, why.data ? why.data : "?");
+}
+
+static void describe(struct cell_dump *d, struct summary_kernel *kernel)
+{
+	auto_free char *vmcore = path_join(d->dir, "vmcore");
+	auto_free char *path = path_join(d->dir, "vmcore.txt");
+	auto_cleanup(buf) text = {0};
+	struct err err = {0};
+	int r;
+
+	if (d->form == DUMP_ELF && vmcore_map_elf(vmcore, &err) < 0)
+		note(d, "vmcore", &err);
+	r = summary_write(vmcore, kernel, d->hung ? &d->hang : NULL, d->late, &d->log, &text, &err);
 	/* it quotes the guest's memory, as the dump does */
-	return r < 0 ? r : io_write_atomic(AT_FDCWD, path, text.data, text.len, 0600, err);
+	if (r == 0)
+		r = io_write_atomic(AT_FDCWD, path, text.data, text.len, 0600, &err);
+	if (r < 0)
+		note(d, "vmcore.txt", &err);
+}
+
+static void await(sem_t *s)
+{
+	while (sem_wait(s) < 0 && errno == EINTR)
+		;
+}
+
+static void *read_dump(void *data)
+{
+	struct cell_dump *d = data;
+	auto_free char *vmlinux = symbols_at_hand(d->kernel);
+	auto_cleanup(summary_kernel) kernel = {0};
+
+	summary_prepare(d->kernel, vmlinux, &kernel);
+	await(&d->decided);
+	if (d->there)
+		describe(d, &kernel);
+	sem_post(&d->read);
+	return NULL;
+}
+
+/* ---- beside it ---- */
+
+void cell_dump_begin(struct cell_dump *d)
+{
+	sem_init(&d->decided, 0, 0);
+	sem_init(&d->read, 0, 0);
+	d->started = !pthread_create(&d->thread, NULL, read_dump, d);
+}
+
+void cell_dump_ready(struct cell_dump *d, const struct outcome *o)
+{
+	d->there = true;
+	d->form = o->dump.form;
+	/* a guest that hung was made to panic, to see where: no crash of its own */
+	d->late = o->ending == END_TIMEOUT;
+	d->hung = o->ending == END_HUNG || d->late;
+	sem_post(&d->decided);
 }
 
 /* What a terminal would obey as the agent sends it (vm/kmsg-text.h): lines of both are compared. */
@@ -60,23 +114,16 @@ static void add_without_callers(struct buf *out, const struct buf *log)
  * Add to dmesg.log what the guest logged after it had sent its last: of many a panic nothing else
  * reaches anybody.
  */
-static int complete_log(const char *dir, const char *vmcore, struct err *err)
+static int complete_log(const struct cell_dump *d, struct err *err)
 {
-	auto_free char *path = path_join(dir, "dmesg.log");
-	auto_cleanup(buf) log = {0}, all = {0}, sent = {0};
-	auto_vmcore v = NULL;
+	auto_free char *path = path_join(d->dir, "dmesg.log");
+	auto_cleanup(buf) all = {0}, sent = {0};
 	const char *rest, *last, *found;
-	size_t lost;
-	int r = vmcore_open(vmcore, &v, err);
+	int r = io_read_file(AT_FDCWD, path, (size_t)64 << 20, &sent, err);
 
-	if (r == 0)
-		r = vmcore_log(v, LOG_MAX, &log, &lost, err);
-	if (r < 0)
-		return r;
-	r = io_read_file(AT_FDCWD, path, (size_t)64 << 20, &sent, err);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	add_without_callers(&all, &log);
+	add_without_callers(&all, &d->log);
 	rest = all.data;
 	/* behind the last line that was sent; none is there: it has been overwritten since */
 	if (sent.len > 1) {
@@ -89,33 +136,46 @@ static int complete_log(const char *dir, const char *vmcore, struct err *err)
 	return io_write_atomic(AT_FDCWD, path, sent.data, sent.len, 0644, err);
 }
 
-static void note(struct outcome *o, const char *what, const struct err *err)
-{
-	auto_cleanup(buf) why = {0};
-
-	str_printable(&why, err->msg, strlen(err->msg), 300, false);
-	strv_addf(&o->notes, "%s: %s", what, why.data ? why.data : "?");
-}
-
-void cell_describe_dump(const struct kernel *kernel, const char *dir, struct outcome *o)
+static void add_size(const char *dir, struct outcome *o)
 {
 	auto_free char *vmcore = path_join(dir, "vmcore");
-	struct err err = {0};
 	struct stat st;
-	bool hung, late;
 
-	if (!o->dump.there)
-		return;
-	if (o->dump.form == DUMP_ELF && vmcore_map_elf(vmcore, &err) < 0)
-		note(o, "vmcore", &err);
 	if (stat(vmcore, &st) == 0)
 		o->dump.bytes = st.st_size;
-	/* a guest that hung was made to panic, to see where: no crash of its own */
-	if ((o->ending == END_PANIC || o->ending == END_OOPS) &&
-	    complete_log(dir, vmcore, &err) < 0)
-		note(o, "dmesg.log", &err);
-	late = o->ending == END_TIMEOUT;
-	hung = o->ending == END_HUNG || late;
-	if (describe(kernel, dir, vmcore, hung ? &o->hang : NULL, late, &err) < 0)
-		note(o, "vmcore.txt", &err);
+}
+
+void cell_dump_finish(struct cell_dump *d, struct outcome *o)
+{
+	struct err err = {0};
+
+	if (!d->started && o->dump.there)
+		strv_add(&o->notes, "vmcore.txt: no thread could be started that reads the dump");
+	if (!d->started)
+		return;
+	if (!d->there)
+		sem_post(&d->decided);
+	await(&d->read);
+	if (d->there)
+		add_size(d->dir, o);
+	if (d->log.len && (o->ending == END_PANIC || o->ending == END_OOPS) &&
+	    complete_log(d, &err) < 0)
+		note(d, "dmesg.log", &err);
+	for (size_t i = 0; i < d->notes.n; i++)
+		strv_add(&o->notes, d->notes.items[i]);
+	crash_deinit(&o->hang);
+	o->hang = d->hang;
+	d->hang = (struct crash){0};
+}
+
+void cell_dump_deinit(struct cell_dump *d)
+{
+	if (!d->started)
+		return;
+	pthread_join(d->thread, NULL);
+	sem_destroy(&d->decided);
+	sem_destroy(&d->read);
+	buf_deinit(&d->log);
+	strv_deinit(&d->notes);
+	*d = (struct cell_dump){0};
 }

@@ -155,6 +155,20 @@ static enum dump_on fate(void *data, const struct outcome *o)
 	return r.verdict == VERDICT_PASS ? DUMP_ON_PASS : DUMP_ON_FAIL;
 }
 
+static void on_dumping(void *data)
+{
+	struct worker *w = data;
+
+	cell_dump_begin(&w->dump);
+}
+
+static void on_dumped(void *data, const struct outcome *o)
+{
+	struct worker *w = data;
+
+	cell_dump_ready(&w->dump, o);
+}
+
 static int boot_and_run(struct worker *w, const char *dir, const struct image *image,
 			const struct strv *modules, struct outcome *outcome, struct err *err)
 {
@@ -189,6 +203,8 @@ static int boot_and_run(struct worker *w, const char *dir, const struct image *i
 			 .on = w->run->options->dump_on,
 			 .budget = &w->run->dumps},
 		.judge = fate,
+		.dumping = on_dumping,
+		.dumped = on_dumped,
 		.oops_continue = s->oops_continue,
 		.cancel = run_cancel_flag(),
 	};
@@ -234,7 +250,6 @@ static void keep_outcome(struct result *r, const struct expect *e, struct outcom
 	r->boot_ms = o->boot_ms;
 	r->run_ms = o->run_ms;
 	r->total_ms = o->total_ms;
-	r->end_ms = o->end_ms;
 	if (o->release) {
 		free(r->release);
 		r->release = take_ptr(o->release);
@@ -296,7 +311,9 @@ int cell_run(struct worker *w, const char *dir, struct result *result)
 		free(result->accelerator);
 		result->accelerator = xstrdup(w->run->accel[c->kernel->arch].why);
 		result->image = xstrdup(image.sha256);
+		w->dump = (struct cell_dump){.kernel = c->kernel, .dir = dir};
 		r = boot_and_run(w, dir, &image, &modules, &o, &err);
+		cell_dump_finish(&w->dump, &o);
 	}
 	if (run_cancelled())
 		return -ECANCELED;
@@ -304,9 +321,9 @@ int cell_run(struct worker *w, const char *dir, struct result *result)
 		strv_add(&result->reasons, err.msg);
 		return r == -ENOSPC || r == -EDQUOT ? -ENOSPC : 0;
 	}
-	cell_describe_dump(c->kernel, dir, &o);
 	expect = plan_expectation(c->scenario, c->kernel);
 	keep_outcome(result, expect, &o);
 	judge(w, expect, dir, &o, result);
+	result->end_ms = o.ended ? io_now_ms() - o.ended : -1;
 	return 0;
 }

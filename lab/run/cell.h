@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "lab/run/cell-dump.h"
 #include "lab/run/run.h"
 
 struct run {
@@ -38,6 +39,7 @@ struct worker {
 	unsigned int slot;
 	const struct cell *cell;
 	pthread_t thread;
+	struct cell_dump dump;
 };
 
 /* Tell the front end what a worker does; data is the worker. */

@@ -17,6 +17,7 @@ struct guest {
 	struct accel accel;
 	char *dir, *name;
 	bool temporary;
+	struct cell_dump dump;
 };
 
 static bool is_empty(const char *dir)
@@ -78,6 +79,20 @@ static void on_phase(void *data, const char *what)
 	g->o->phase(g->o->data, what, str_eq(what, "booting") ? g->accel.why : g->name);
 }
 
+static void on_dumping(void *data)
+{
+	struct guest *g = data;
+
+	cell_dump_begin(&g->dump);
+}
+
+static void on_dumped(void *data, const struct outcome *o)
+{
+	struct guest *g = data;
+
+	cell_dump_ready(&g->dump, o);
+}
+
 static int boot(struct guest *g, struct outcome *ret, struct err *err)
 {
 	const struct guest_options *o = g->o;
@@ -97,11 +112,18 @@ static int boot(struct guest *g, struct outcome *ret, struct err *err)
 		.data = g,
 		.terminal = o->terminal,
 		.dump = {.on = DUMP_ON_DEFAULT},
+		.dumping = on_dumping,
+		.dumped = on_dumped,
 		.oops_continue = true, /* who sits before it decides */
 		.cancel = o->cancel,
 	};
 
-	return machine_run(g->virt, &job, g->dir, ret, err);
+	int r;
+
+	g->dump = (struct cell_dump){.kernel = o->kernel, .dir = g->dir};
+	r = machine_run(g->virt, &job, g->dir, ret, err);
+	cell_dump_finish(&g->dump, ret);
+	return r;
 }
 
 int guest_run(const struct guest_options *options, struct outcome *ret, char **kept,
@@ -116,12 +138,12 @@ int guest_run(const struct guest_options *options, struct outcome *ret, char **k
 		r = boot(&g, ret, err);
 	virt_close(g.virt);
 	if (r == 0 && ret->dump.there) {
-		cell_describe_dump(options->kernel, g.dir, ret);
 		*kept = xstrdup(g.dir);
 	} else if (g.temporary)
 		io_remove_tree(AT_FDCWD, g.dir, NULL);
 	image_deinit(&g.image);
 	accel_deinit(&g.accel);
+	cell_dump_deinit(&g.dump);
 	free(g.name);
 	free(g.dir);
 	return r;

@@ -135,7 +135,7 @@ static void fail_run(struct run *run, const struct err *err)
 	pthread_mutex_unlock(&run->lock);
 }
 
-static void finish_cell(struct worker *w)
+static void run_cell(struct worker *w)
 {
 	auto_free char *dir = path_join(w->run->dir, w->cell->dir);
 	auto_free char *path = path_join(dir, "result.json");
@@ -179,7 +179,8 @@ static void *work(void *data)
 		pthread_mutex_unlock(&run->lock);
 		if (!w->cell)
 			break;
-		finish_cell(w);
+		run_cell(w);
+		cell_dump_deinit(&w->dump);
 	}
 	worker_phase(w, "");
 	return NULL;

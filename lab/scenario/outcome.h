@@ -41,8 +41,8 @@ struct outcome {
 	char *release;	   /* what the guest said of itself; untrusted, made printable */
 	int64_t boot_ms, run_ms, total_ms; /* start to HELLO; JOB to EXIT; all. -1: never got there
 					    */
-	int64_t end_ms; /* from what ended it (a panic's first line, say) to the machine's end,
-			   dump and all */
+	int64_t ended; /* when (io_now_ms()) what ended it began: a panic's first line, say;
+			  0: not known */
 };
 
 void outcome_deinit(struct outcome *o);

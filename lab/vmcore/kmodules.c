@@ -55,32 +55,34 @@ static bool is_init_task(const struct kstate *k, uint64_t address)
 	       vmcore_read_u64(k->v, next + 8, &back) == 0 && back == address + tasks_at;
 }
 
-/* It is data of the image, with its name in it from the start. */
-void kstate_find_init_task(struct kstate *k)
+/* It is data of the image, with its name in it from the start: where that is there. */
+void kstate_look_for_init_task(struct kstate *k)
 {
 	static const char name[COMM] = "swapper";
 	struct elf_part parts[PARTS_MAX];
 	uint32_t comm_at;
 	size_t n = 0;
 
-	if (kstate_symbol(k, "init_task", &k->init_task) ||
-	    !offset_of(k, "task_struct", "comm", &comm_at) ||
+	if (ksyms_lookup(&k->syms, "init_task") || !offset_of(k, "task_struct", "comm", &comm_at) ||
 	    elf_parts((const uint8_t *)k->image.data, k->image.len, &k->syms, parts, PARTS_MAX, &n,
 		      NULL) < 0)
 		return;
 	for (size_t i = 0; i < n; i++) {
 		const char *at = parts[i].data, *start = at;
 
-		while (at && (at = memmem(at, parts[i].size - (at - start), name, COMM))) {
-			uint64_t task = parts[i].address + (at - start) + k->slide - comm_at;
-
-			if (is_init_task(k, task)) {
-				k->init_task = task;
-				return;
-			}
-			at++;
-		}
+		while (at && k->n_swappers < array_len(k->swappers) &&
+		       (at = memmem(at, parts[i].size - (at - start), name, COMM)))
+			k->swappers[k->n_swappers++] = parts[i].address + (at++ - start) - comm_at;
 	}
+}
+
+void kstate_find_init_task(struct kstate *k)
+{
+	if (kstate_symbol(k, "init_task", &k->init_task))
+		return;
+	for (size_t i = 0; i < k->n_swappers && !k->init_task; i++)
+		if (is_init_task(k, k->swappers[i] + k->slide))
+			k->init_task = k->swappers[i] + k->slide;
 }
 
 /* ---- the list of modules ---- */
@@ -107,12 +109,15 @@ static bool is_modules_head(const struct kstate *k, uint32_t list_at, uint64_t p
 	       is_module(k, words[0] - list_at);
 }
 
-/* The head is somewhere in the image's data, behind all code. */
+/* The head is somewhere in the image's data, behind all code, also that of the boot. */
 static bool scan_for_modules(const struct kstate *k, uint32_t list_at, uint64_t *head)
 {
 	auto_free uint64_t *words = xmalloc(CHUNK);
-	uint64_t at = k->text.end / CHUNK * CHUNK, end = k->syms.text + k->slide + k->syms.size;
+	uint64_t at = k->text.end, boot = 0, end = k->syms.text + k->slide + k->syms.size;
 
+	if (kstate_symbol(k, "_einittext", &boot) && boot > at)
+		at = boot;
+	at = at / CHUNK * CHUNK;
 	if (end < at || end - at > SCAN_MAX)
 		return false;
 	for (; at < end; at += CHUNK - sizeof(*words)) {

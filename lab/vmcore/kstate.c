@@ -98,10 +98,9 @@ static void find_code(struct kstate *k)
 
 /* ---- opening ---- */
 
-int kstate_open(struct vmcore *v, const struct kernel *kernel, struct kstate *ret, struct err *err)
+int kstate_load(const struct kernel *kernel, struct kstate *ret, struct err *err)
 {
-	auto_cleanup(kstate) k = {.v = v, .kernel = kernel};
-	const struct ksym *stext;
+	struct kstate k = {.kernel = kernel};
 	const uint8_t *image;
 	int r = kernel_image_unpack(kernel->image, &k.image, err);
 
@@ -109,27 +108,37 @@ int kstate_open(struct vmcore *v, const struct kernel *kernel, struct kstate *re
 		return r;
 	image = (const uint8_t *)k.image.data;
 	kernel_image_build_id(&k.image, kernel->arch, &k.build_id, NULL); /* one without is fine */
-	r = check_build(&k, err);
+	if (ksyms_find(image, k.image.len, kernel->arch, &k.syms, &k.no_syms) < 0)
+		err_wrap(&k.no_syms, "%s", kernel->image);
+	ktypes_open(image, k.image.len, &k.types, NULL); /* without types there is less to say */
+	kstate_look_for_init_task(&k);
+	*ret = k;
+	return 0;
+}
+
+int kstate_open(struct kstate *k, struct vmcore *v, struct err *err)
+{
+	const struct ksym *stext;
+	int r;
+
+	k->v = v;
+	r = check_build(k, err);
 	if (r < 0)
 		return r;
-	r = ksyms_find(image, k.image.len, kernel->arch, &k.syms, err);
-	if (r < 0)
-		return err_wrap(err, "%s", kernel->image);
-	stext = ksyms_lookup(&k.syms, "_stext");
-	r = vmcore_slide(v, stext ? stext->address : k.syms.text, &k.slide, err);
+	if (k->no_syms.code)
+		return err_set(err, k->no_syms.code, "%s", k->no_syms.msg);
+	stext = ksyms_lookup(&k->syms, "_stext");
+	r = vmcore_slide(v, stext ? stext->address : k->syms.text, &k->slide, err);
 	if (r < 0)
 		return r;
-	if (banner_differs(&k))
+	if (banner_differs(k))
 		return err_set(err, EBADMSG,
 			       "the dump is of another build of kernel %s than %s: its banner is "
 			       "not the image's",
-			       or_unknown(kernel->release), kernel->image);
-	ktypes_open(image, k.image.len, &k.types, NULL); /* without types there is less to say */
-	find_code(&k);
-	kstate_find_init_task(&k);
-	kstate_read_modules(&k);
-	*ret = k;
-	k = (struct kstate){0};
+			       or_unknown(k->kernel->release), k->kernel->image);
+	find_code(k);
+	kstate_find_init_task(k);
+	kstate_read_modules(k);
 	return 0;
 }
 

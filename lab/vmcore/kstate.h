@@ -35,9 +35,10 @@ struct kmodule {
 struct ktypes; /* BTF, by name */
 
 struct kstate {
-	struct vmcore *v;
+	struct vmcore *v; /* NULL: only loaded */
 	const struct kernel *kernel;
-	struct ksyms syms; /* as linked: add slide */
+	struct ksyms syms;  /* as linked: add slide */
+	struct err no_syms; /* why there are none; code 0: they are there */
 	uint64_t slide;
 	struct krange text;   /* code, where it ran */
 	struct krange init;   /* code that goes when the boot ends: empty once it has */
@@ -46,15 +47,23 @@ struct kstate {
 	char *build_id;	      /* of both; NULL: the kernel has none */
 	struct kmodule *modules;
 	size_t n_modules;
-	bool modules_known; /* false: nobody knows where the list is */
-	uint64_t init_task; /* 0: not found */
+	bool modules_known;    /* false: nobody knows where the list is */
+	uint64_t init_task;    /* 0: not found */
+	uint64_t swappers[16]; /* where it may be, as linked, if no symbol tells */
+	size_t n_swappers;
 };
 
 /*
- * v stays the caller's and must live longer. -EBADMSG: v is of another build than kernel (the text
- * names both; by build id and release), or damaged; -ENODATA: no vmcoreinfo.
+ * What the kernel's image says without a dump: most of the work, and it can be done while the dump
+ * is still being written. Fails when the image cannot be read or unpacked.
  */
-int kstate_open(struct vmcore *v, const struct kernel *kernel, struct kstate *ret, struct err *err);
+int kstate_load(const struct kernel *kernel, struct kstate *ret, struct err *err);
+/*
+ * Then, once: the rest, of its dump. v stays the caller's and must live longer. -EBADMSG: v is of
+ * another build than the kernel (the text names both; by build id and release), or damaged, or the
+ * image has no symbols; -ENODATA: no vmcoreinfo.
+ */
+int kstate_open(struct kstate *k, struct vmcore *v, struct err *err);
 void kstate_deinit(struct kstate *k);
 DEFINE_CLEANUP(kstate, kstate_deinit)
 
@@ -92,6 +101,7 @@ int ktypes_enumerator(const struct ktypes *t, const char *name, int64_t *ret);
 /* ---- for kstate.c ---- */
 
 /* Fills init_task, when it can be found. */
+void kstate_look_for_init_task(struct kstate *k); /* of kstate_load() */
 void kstate_find_init_task(struct kstate *k);
 /* Fills modules, n_modules, modules_known. */
 void kstate_read_modules(struct kstate *k);

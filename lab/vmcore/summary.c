@@ -12,7 +12,7 @@
 #include "lab/vmcore/vmcore-log.h"
 
 enum {
-	LOG_MAX = 4 << 20,
+	LOG_MAX = 8 << 20,
 	FRAMES = 64, /* of the one that panicked */
 	FRAMES_CPU = 16,
 	REPORT_LINES = 100,
@@ -28,7 +28,7 @@ struct report {
 	struct vmcore *v;
 	const char *path;
 	const struct kernel *kernel;
-	struct buf log; /* as vmcore_log() has it */
+	const struct buf *log;
 	size_t lost;
 	struct err why_no_log, why_no_kernel, why_no_tasks;
 	struct crashes crashes;
@@ -68,7 +68,7 @@ static void add_banner(const struct report *r)
 {
 	static const char start[] = "Linux version ";
 	const char *text =
-		r->log.len ? memmem(r->log.data, r->log.len, start, strlen(start)) : NULL;
+		r->log->len ? memmem(r->log->data, r->log->len, start, strlen(start)) : NULL;
 	char banner[512];
 	uint64_t at;
 
@@ -87,7 +87,7 @@ static void add_uptime(const struct report *r)
 {
 	const char *line = NULL, *end;
 
-	for (const char *at = r->log.data; at && *at; at = end ? end + 1 : NULL) {
+	for (const char *at = r->log->data; at && *at; at = end ? end + 1 : NULL) {
 		end = strchr(at, '\n');
 		if (*at == '[')
 			line = at + 1;
@@ -198,10 +198,10 @@ static void add_panic(const struct report *r)
 	static const char panic[] = "Kernel panic - not syncing: ";
 	const char *end, *last = NULL;
 
-	if (!r->log.len)
+	if (!r->log->len)
 		return;
-	end = r->log.data + r->log.len;
-	for (const char *line = r->log.data, *next; line < end; line = next) {
+	end = r->log->data + r->log->len;
+	for (const char *line = r->log->data, *next; line < end; line = next) {
 		const char *newline = memchr(line, '\n', end - line);
 		const char *text = text_of(line, newline ? newline : end);
 
@@ -247,13 +247,13 @@ static void add_crash(const struct report *r)
 		add_text(out, crash->title, strlen(crash->title), TITLE_MAX);
 		buf_addf(out, " (%s)\n", crash->type);
 	} else {
-		buf_adds(out, r->log.len ? "no report is in the log\n" : "not known\n");
+		buf_adds(out, r->log->len ? "no report is in the log\n" : "not known\n");
 	}
 	add_panic(r);
 	add_task(r);
 	/* what ran when it was written is not on a stack any more */
 	if (crash && crash != r->hang && !crash->fatal) {
-		const char *text = r->log.data + crash->offset;
+		const char *text = r->log->data + crash->offset;
 		size_t len = 0, lines = 0;
 
 		while (len < crash->len && lines < REPORT_LINES)
@@ -386,13 +386,13 @@ static void add_log(const struct report *r)
 	struct buf *out = r->s.out;
 
 	buf_adds(out, "\nlog");
-	if (!r->log.len)
+	if (!r->log->len)
 		buf_addf(out, ": %s\n", r->why_no_log.code ? r->why_no_log.msg : "it is empty");
 	else if (r->lost)
 		buf_addf(out, " (%zu records were damaged)\n", r->lost);
 	else
 		buf_adds(out, "\n");
-	str_printable(out, r->log.data ? r->log.data : "", r->log.len, LOG_MAX + (LOG_MAX >> 2),
+	str_printable(out, r->log->data ? r->log->data : "", r->log->len, LOG_MAX + (LOG_MAX >> 2),
 		      true);
 }
 
@@ -416,7 +416,7 @@ static void write_report(struct report *r)
 static void find_task(struct report *r)
 {
 	const struct crash *crash = crashes_main(&r->crashes);
-	const char *text = crash ? r->log.data + crash->offset : NULL, *first;
+	const char *text = crash ? r->log->data + crash->offset : NULL, *first;
 	size_t len = crash ? crash->len : 0;
 	const struct ktask *t;
 
@@ -485,7 +485,7 @@ static void name_hang(struct report *r)
 	}
 }
 
-static void with_kernel(struct report *r, const struct kstate *k, const char *vmlinux)
+static void with_kernel(struct report *r, const struct kstate *k)
 {
 	auto_cleanup(ktasks) tasks = {0};
 
@@ -499,36 +499,58 @@ static void with_kernel(struct report *r, const struct kstate *k, const char *vm
 		r->s.unwind = NULL;
 	if (r->hang)
 		name_hang(r);
-	if (!vmlinux || lines_open(vmlinux, &r->s.lines, NULL) < 0)
-		r->s.lines = NULL;
 	write_report(r);
-	lines_close(r->s.lines);
 	unwind_close(r->s.unwind);
 }
 
-int summary_write(const char *vmcore, const struct kernel *kernel, const char *vmlinux,
-		  struct crash *hang, bool answers, struct buf *out, struct err *err)
+void summary_prepare(const struct kernel *kernel, const char *vmlinux, struct summary_kernel *ret)
 {
-	struct report r = {
-		.s.out = out, .path = vmcore, .kernel = kernel, .hang = hang, .answers = answers};
-	auto_cleanup(kstate) k = {0};
+	const struct ksym *panic;
+
+	*ret = (struct summary_kernel){.k.kernel = kernel};
+	ret->result = kstate_load(kernel, &ret->k, &ret->err);
+	if (!vmlinux || lines_open(vmlinux, &ret->lines, NULL) < 0)
+		ret->lines = NULL;
+	/* the first look into it is the dear one, and most dumps have this one in them */
+	panic = ret->lines ? ksyms_lookup(&ret->k.syms, "panic") : NULL;
+	if (panic)
+		free(lines_find(ret->lines, panic->address));
+}
+
+void summary_kernel_deinit(struct summary_kernel *s)
+{
+	lines_close(s->lines);
+	kstate_deinit(&s->k);
+	*s = (struct summary_kernel){0};
+}
+
+int summary_write(const char *vmcore, struct summary_kernel *s, struct crash *hang, bool answers,
+		  struct buf *log, struct buf *out, struct err *err)
+{
+	struct report r = {.s = {.out = out, .lines = s->lines},
+			   .path = vmcore,
+			   .kernel = s->k.kernel,
+			   .log = log,
+			   .hang = hang,
+			   .answers = answers};
 	auto_vmcore v = NULL;
 	int e = vmcore_open(vmcore, &v, err);
 
 	if (e < 0)
 		return e;
-	e = kstate_open(v, kernel, &k, &r.why_no_kernel);
+	vmcore_log(v, LOG_MAX, log, &r.lost, &r.why_no_log);
+	if (s->result < 0)
+		r.why_no_kernel = s->err;
+	e = s->result < 0 ? s->result : kstate_open(&s->k, v, &r.why_no_kernel);
 	if (e < 0 && e != -ENODATA)
 		return err_set(err, -e, "%s: %s", vmcore, r.why_no_kernel.msg);
 	r.v = v;
-	vmcore_log(v, LOG_MAX, &r.log, &r.lost, &r.why_no_log);
-	if (r.log.len)
-		crashes_find(r.log.data, r.log.len, true, &r.crashes);
+	if (log->len)
+		crashes_find(log->data, log->len, true, &r.crashes);
 	if (e == 0)
-		with_kernel(&r, &k, vmlinux);
+		with_kernel(&r, &s->k);
 	else
 		write_report(&r);
 	crashes_deinit(&r.crashes);
-	buf_deinit(&r.log);
 	return 0;
 }

@@ -21,7 +21,8 @@ int main(int argc, char **argv)
 	const struct kernel_want want = {.offline = true};
 	auto_cleanup(kernel) kernel = {0};
 	auto_free char *vmlinux = NULL;
-	auto_cleanup(buf) text = {0};
+	auto_cleanup(summary_kernel) prepared = {0};
+	auto_cleanup(buf) text = {0}, log = {0};
 	struct err err = {0};
 	double start;
 	int arch, r;
@@ -34,7 +35,8 @@ int main(int argc, char **argv)
 	start = now();
 	if (r == 0) {
 		vmlinux = symbols_at_hand(&kernel);
-		r = summary_write(argv[3], &kernel, vmlinux, NULL, false, &text, &err);
+		summary_prepare(&kernel, vmlinux, &prepared);
+		r = summary_write(argv[3], &prepared, NULL, false, &log, &text, &err);
 	}
 	if (r < 0) {
 		fprintf(stderr, "vmcore-text: %s\n", err.msg);

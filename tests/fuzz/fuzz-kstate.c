@@ -90,6 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	made_log = log = xstrndup((const char *)data, len);
 	k.types = made_types(&btf, made_kernel, array_len(made_kernel));
 	assert(k.types);
+	kstate_look_for_init_task(&k);
 	kstate_find_init_task(&k);
 	assert(k.init_task == syms[1].address);
 	kstate_read_modules(&k);
