@@ -82,7 +82,7 @@ from_the_start() { # stopped at the first instruction, then at the payload, then
 	printf 'continue\ncontinue\nbt\n' >start.gdb
 	exits 0 try start --arch arm64 --wait-at-start -b "ksys_unshare:\$lab_arg(0)&0x20000" -x start.gdb >start.txt 2>&1
 	cat start.txt
-	grep -q '^#0 .*ksys_unshare' start.txt && grep -q 'slide 0x[1-9]' start.txt && grep -q '^evidence: start/' start.txt
+	grep -q '^#0 .*ksys_unshare' start.txt && grep -q 'slide 0x[1-9a-f]' start.txt && grep -q '^evidence: start/' start.txt
 }
 ok "--wait-at-start, and a condition without types" from_the_start
 no_kaslr() {
@@ -116,7 +116,7 @@ echo bt >look.gdb
 attached() { # lab gdb finds it by name; it is left as it was
 	exits 0 timeout 300 "$lab" gdb --batch -x look.gdb "$(<worker)-0" >look.txt 2>&1
 	cat look.txt
-	grep -q '^#0' look.txt && grep -q 'slide 0x[1-9]' look.txt && kill -0 "$(<worker)"
+	grep -q '^#0' look.txt && grep -q 'slide 0x[1-9a-f]' look.txt && kill -0 "$(<worker)"
 }
 ok "lab gdb attaches to a machine that runs" attached
 ok "and again" attached
