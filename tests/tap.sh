@@ -81,9 +81,10 @@ fails() { ! "$@"; }
 # gone PATTERN: no process of this command line is left.
 gone() { ! pgrep -f "$1" >/dev/null; }
 
-# soon COMMAND...: it succeeds before long, also on a busy machine.
+# soon COMMAND...: it succeeds before long, also on a busy machine. Less than the minute for which what
+# is to be ended sleeps.
 soon() {
-	for _ in {1..2400}; do
+	for _ in {1..1000}; do
 		! "$@" || return 0
 		sleep 0.05
 	done

@@ -117,7 +117,7 @@ begin() {
 	return 1
 }
 ended() { # ended PID: soon; a zombie has
-	for _ in {1..600}; do
+	for _ in {1..300}; do
 		grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status" || return 0
 		sleep 0.1
 	done

@@ -24,7 +24,7 @@ run_pid=$!
 trap 'kill $run_pid 2>/dev/null || :; wait; rm -rf "$dir"' EXIT
 said() { cat count/*/count/stdout; }
 begun() { said 2>/dev/null | grep -qx 3; }
-soon begun
+soon begun || soon begun
 write=0x$(said | awk '$3 == "ksys_write" {print $1}')
 place=$("$lab" vm list --json | jq -er '.[] | select(.what == "count").gdb')
 
@@ -176,7 +176,7 @@ monitor() {
 	local it
 	"$lab" debug -q --arch amd64 --symbols image --offline --wait-at-start --listen 127.0.0.1:0 --out tcp once.yml >tcp.txt 2>&1 &
 	it=$!
-	soon grep -q 'target remote 127' tcp.txt
+	soon grep -q 'target remote 127' tcp.txt || soon grep -q 'target remote 127' tcp.txt
 	place=$(grep -o '127[.0-9]*:[0-9]*' tcp.txt | head -1)
 	client monitor >monitor.txt 2>&1 || { kill "$it"; wait "$it"; cat tcp.txt monitor.txt; return 1; }
 	wait "$it" || :

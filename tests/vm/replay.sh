@@ -102,7 +102,7 @@ timeout 400 env XDG_RUNTIME_DIR="$dir/y" "$lab" replay -q --offline --symbols im
 	still >still.txt 2>&1 &
 still=$!
 {
-	soon grep -qs '^Hardware assisted' still.txt || :
+	soon grep -qs '^Hardware assisted' still.txt || soon grep -qs '^Hardware assisted' still.txt || :
 	sleep 0.5
 	pkill -STOP -f "$dir/y/.*replay[.]qmp" || :
 } &
