@@ -1,7 +1,7 @@
 """Frames that gdb cannot find by itself: exceptions, other stacks, modules without symbols.
 
 On amd64 by the kernel's own tables (arch/x86/include/asm/orc_types.h), as they are in the memory
-that is examined; on arm64 the registers of who was interrupted lie where kernel_entry put them
+that is examined, or by what it has in rbp instead; on arm64 the registers of who was interrupted lie where kernel_entry put them
 (arch/arm64/kernel/entry.S). What gdb can do by DWARF is left to it: it knows more registers.
 """
 
@@ -29,6 +29,7 @@ CALL, REGS, IRET = 2, 3, 4
 PT_REGS = {"r15": 0, "r14": 8, "r13": 16, "r12": 24, BP: 32, "rbx": 40, "r11": 48, "r10": 56,
            "r9": 64, "r8": 72, "rax": 80, "rcx": 88, "rdx": 96, "rsi": 104, "rdi": 112,
            "rip": 128, SP: 152}
+CS = 136  # there, too
 STACKFRAME = 304  # of arm64's struct pt_regs, where no type says
 ENTRY = re.compile(r"((el1[ht]_64|el1)_(sync|irq|fiq|error)|__bad_stack)$")
 
@@ -222,6 +223,8 @@ class Orc(Unwinder):
         sp = int(pending.read_register(SP)) & WORD
         if pc < 1 << 63:
             return None
+        if tables().kernel is None:
+            return self.encoded(pending, pc, sp)
         exact = pending.level() == 0 or (pc, sp) in self.exact
         found = tables().entry(pc if exact else pc - 1)
         if found is None:
@@ -248,6 +251,14 @@ class Orc(Unwinder):
             bp = word((cfa if bp_base == "cfa" else bp) + bp_at)
         info.add_saved_register(BP, gdb.Value(bp))
         return info
+
+    def encoded(self, pending, pc, sp):
+        """Through the entry of an exception within the kernel, where it unwinds by frame pointers:
+        rbp is the address of the registers plus one (ENCODE_FRAME_POINTER of
+        arch/x86/include/asm/frame.h). All else DWARF has."""
+        if int(pending.read_register(BP)) & WORD != sp + 1 or word(sp + CS) & 3:
+            return None
+        return self.interrupted(pending, sp, REGS, pc)
 
     def interrupted(self, pending, where, kind, pc):
         """Who was interrupted; where are its registers."""
