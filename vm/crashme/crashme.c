@@ -105,11 +105,16 @@ provocation crashme_use_after_free(void)
 provocation crashme_double_free(void)
 {
 	char *p = new_object(), *again = p;
+	int i;
 
 	OPTIMIZER_HIDE_VAR(again);
 	kfree(p);
 	kfree(again);
-	stay_in_backtrace();
+	/* unseen: the list of free objects is a circle, which zeroes in the object break */
+	for (i = 0; i < 2; i++) {
+		p = kzalloc(OBJECT_BYTES, GFP_KERNEL);
+		OPTIMIZER_HIDE_VAR(p);
+	}
 }
 
 provocation crashme_oob_slab(void)
