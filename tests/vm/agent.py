@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The agent in real guests under plain QEMU, well and badly treated; TAP.
 
-agent.py ARCH KERNEL INITRD [ARCH KERNEL INITRD]: all architectures beside each other. One guest of each
-boots; the others go on from its state.
+agent.py ARCH KERNEL INITRD [ARCH KERNEL INITRD]: the architectures beside each other. One guest of
+each boots; the others go on from its state.
 """
 
 import hashlib
@@ -358,7 +358,8 @@ def main():
         threads = []
         for arch, kernel, initrd in zip(given[::3], given[1::3], given[2::3]):
             state = os.path.join(folder, arch)
-            threads.append(threading.Thread(target=all_tests, args=(tap, arch, kernel, initrd, state)))
+            args = (tap, arch, kernel, initrd, state)
+            threads.append(threading.Thread(target=all_tests, args=args))
             threads[-1].start()
         for thread in threads:
             thread.join()

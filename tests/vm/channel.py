@@ -59,7 +59,7 @@ class Result:
 
 
 class Guest:
-    """A machine. With state, what save() wrote, it goes on where that one was: its agent has said HELLO."""
+    """A machine. With state, what save() wrote, it goes on where that one was."""
 
     def __init__(self, arch, kernel, initrd, append="", memory=256, state=None):
         self.arch = arch
