@@ -81,6 +81,9 @@ fails() { ! "$@"; }
 # gone PATTERN: no process of this command line is left.
 gone() { ! pgrep -f "$1" >/dev/null; }
 
+# ended PID: the process has; so has a zombie that its new parent is slow to reap.
+ended() { ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"; }
+
 # soon COMMAND...: it succeeds before long, also on a busy machine. Less than the minute for which what
 # is to be ended sleeps.
 soon() {

@@ -116,20 +116,13 @@ begin() {
 	cat "$1.txt"
 	return 1
 }
-ended() { # ended PID: soon; a zombie has
-	for _ in {1..300}; do
-		grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status" || return 0
-		sleep 0.1
-	done
-	return 1
-}
 killed() {
 	local worker
 	begin killed
 	worker=$(pgrep -P "$job" -x lab)
 	kill -9 "$job" "$worker"
 	wait "$job" || true
-	ended "$qemu" && grep -q begun killed/*/slow/stdout
+	soon ended "$qemu" && grep -q begun killed/*/slow/stdout
 }
 ok "lab killed with -9: the daemon ends the machine" killed
 interrupted() {
@@ -138,7 +131,7 @@ interrupted() {
 	kill -INT "$job"
 	wait "$job" || status=$?
 	echo "exit $status"
-	[[ $status == 130 ]] && ended "$qemu"
+	[[ $status == 130 ]] && soon ended "$qemu"
 }
 ok "interrupted: exit 130, no machine left" interrupted
 gone() {

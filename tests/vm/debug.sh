@@ -167,10 +167,11 @@ ok "Ctrl-C in a batch session: exit 130" stopped
 early() {
 	local code
 	for wait in 0.1 0.8 2; do
-		setsid "$lab" debug -q --batch --symbols image --arch amd64 --out "early$wait" -x wait.gdb "$scenario" &>early.txt &
+		# what a shell puts behind is deaf to SIGINT until it says otherwise, which takes lab a while
+		setsid env --default-signal=INT "$lab" debug -q --batch --symbols image --arch amd64 --out "early$wait" -x wait.gdb "$scenario" &>early.txt &
 		guardian=$!
 		sleep $wait
-		kill -INT -- -"$guardian" && code=0
+		soon kill -INT -- -"$guardian" && code=0
 		wait "$guardian" || code=$?
 		echo "after $wait s: exit $code"
 		[[ $code == 130 ]] || return 1

@@ -37,10 +37,6 @@ begin() {
 	cat "$1.txt"
 	return 1
 }
-# Whether a process has ended: a zombie that its new parent is slow to reap has.
-ended() {
-	! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"
-}
 ended_soon() { # ended_soon PID [SECONDS]: five unless told otherwise
 	for ((i = 0; i < 50 * ${2:-5}; i++)); do
 		ended "$1" && return

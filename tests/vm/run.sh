@@ -92,13 +92,6 @@ begin() {
 	cat "$1.txt"
 	return 1
 }
-gone() { # gone PID: before long; what it ran sleeps for a minute
-	for _ in {1..200}; do
-		kill -0 "$1" 2>/dev/null || return 0
-		sleep 0.1
-	done
-	return 1
-}
 lost() {
 	local status=0
 	begin lost
@@ -115,7 +108,7 @@ interrupted() {
 	kill -INT "$lab_pid"
 	wait "$lab_pid" || status=$?
 	cat interrupted.txt
-	[[ $status == 130 ]] && gone "$qemu_pid" && grep -q begun interrupted/*/slow/stdout &&
+	[[ $status == 130 ]] && soon ended "$qemu_pid" && grep -q begun interrupted/*/slow/stdout &&
 		jq -e '.state == "interrupted"' interrupted/run.json
 }
 ok "interrupted: exit 130, no QEMU left" interrupted
@@ -123,7 +116,7 @@ killed() {
 	begin killed
 	kill -9 "$lab_pid"
 	wait "$lab_pid" || true
-	gone "$qemu_pid" && grep -q begun killed/*/slow/stdout || return 1
+	soon ended "$qemu_pid" && grep -q begun killed/*/slow/stdout || return 1
 	"$lab" show killed >shown.txt || [[ $? == 3 ]]
 	grep -q '0 passed, 0 failed, 1 not run' shown.txt
 }
