@@ -12,7 +12,7 @@ enum {
 	REPORT_MS = 2000,	 /* silence that ends a report which lacks its end */
 	REPORT_QUIET_MS = 20,	 /* after a report's last line */
 	STOPPED_QUIET_MS = 15,	 /* of a machine that stands: what was printed is in the file */
-	ANSWER_QEMU_MS = 80,	 /* of processor time for the agent to answer */
+	ANSWER_QEMU_MS = 60,	 /* of processor time for the agent to answer */
 	ANSWER_MS = 5000,	 /* in any case: one that spins uses it */
 	ANSWER_REMOTE_MS = 1500, /* where QEMU's time is not known */
 	HANG_UP_MS = 1000,	 /* from the channel's end to QEMU's */
