@@ -50,8 +50,11 @@ def _alone(lab, arch, tmp):
 
 
 def _parent(pid):
-    with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
-        return int(f.read().rsplit(")", 1)[1].split()[1])
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+            return int(f.read().rsplit(")", 1)[1].split()[1])
+    except FileNotFoundError:  # another's, that has ended meanwhile
+        return None
 
 
 def bench(lab, rounds, tmp, judge):
