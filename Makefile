@@ -7,6 +7,8 @@
 
 SAN ?=
 O ?= $(if $(SAN),build-$(SAN),build)
+# one name for one folder: what an object depends on is kept under the name that it was built by
+override O := $(patsubst $(CURDIR)/%,%,$(abspath $(O)))
 PREFIX ?= /usr/local
 WERROR ?= 1
 V ?= 0
