@@ -1,5 +1,6 @@
 """A client of gdb's remote protocol, for tests of lab's relay: well-behaved, or not."""
 
+import contextlib
 import socket
 
 
@@ -29,7 +30,8 @@ class Client:
             end = self.data.find(b"#", start)
             if start >= 0 and end >= 0 and len(self.data) >= end + 3:
                 body, self.data = self.data[start + 1 : end], self.data[end + 3 :]
-                self.socket.sendall(b"+")
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    self.socket.sendall(b"+")  # the last one may find nobody: a kill is answered, then done
                 return body
             try:
                 more = self.socket.recv(65536)
