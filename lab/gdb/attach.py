@@ -35,7 +35,7 @@ def wait_for(where):
     while os.getppid() == parent:
         if path:
             try:
-                if stat.S_ISSOCK(os.stat(path).st_mode):
+                if stat.S_ISSOCK(os.stat(path).st_mode) and not _is_bound_only(path):
                     return path
             except OSError:
                 if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
@@ -44,6 +44,17 @@ def wait_for(where):
             return where
         time.sleep(POLL_S)
     raise Trouble("the machine has ended before a debugger could attach")
+
+
+def _is_bound_only(path):
+    """Whether a socket has that name, but nobody listens yet (proc(5): flag 0x10000 is who does)."""
+    try:
+        with open("/proc/net/unix", "rb") as f:
+            rows = [row.split(maxsplit=7) for row in f]
+    except OSError:
+        return False
+    flags = [int(row[3], 16) for row in rows if len(row) == 8 and row[7].strip() == path.encode()]
+    return bool(flags) and not any(flag & 0x10000 for flag in flags)
 
 
 def _listens(host, port):

@@ -117,4 +117,26 @@ fi
 ok "nor one of that name" says 2 "6.1-amd64/a" "$lab" gdb 6.1-amd64/a
 ok "one at a time" says 2 "one machine" "$lab" gdb a b
 ok "--batch without a script" says 2 "no -x SCRIPT" "$lab" gdb --batch a
+
+# --- a relay's socket has its name before anybody listens
+
+cat >late.py <<'P'
+import os
+import socket
+import threading
+
+from lab import attach
+
+place = os.path.abspath("late.gdb")
+relay = socket.socket(socket.AF_UNIX)
+relay.bind(place)
+threading.Timer(0.5, relay.listen).start()
+socket.socket(socket.AF_UNIX).connect(attach.wait_for(place))
+print("met")
+P
+for gdb in gdb gdb-multiarch; do
+	command -v $gdb >/dev/null || continue
+	ok "$gdb waits until somebody listens" is met $gdb -nx -q -batch -x "$LAB_HOME/lab/gdb/lab.py" -x late.py
+	rm late.gdb
+done
 done_testing
