@@ -134,7 +134,7 @@ mkdir -p "$LAB_CACHE/kernels/6.1-6.1.9-1-amd64.debug"
 ok "prune" bash -c "'$lab' cache prune && [[ -e '$where/vmlinux' ]]"
 ok "removes what is not pinned any more" test ! -e "$LAB_CACHE/kernels/6.1-6.1.9-1-amd64.debug"
 ok "verify" "$lab" kernel verify 6.1
-damage() { printf x | dd of="$1" bs=1 seek=100000 conv=notrunc status=none; }
+damage() { printf damaged | dd of="$1" bs=1 seek=100000 conv=notrunc status=none; }
 damage "$where/vmlinux"
 verify_fails() { ! "$lab" kernel verify 6.1 >got 2>said && grep -q DAMAGED got && grep -q "debug/vmlinux: changed" said; }
 ok "verify finds what was changed" verify_fails

@@ -204,7 +204,7 @@ ok "rm takes the headers, too" bash -c "'$lab' kernel rm 6.1 --arch $host && [[ 
 wrong() {
 	for f in mirror/pool/linux-kbuild-6.1_*_"$host".deb; do
 		cp "$f" kept
-		printf x | dd of="$f" bs=1 seek=200 conv=notrunc status=none
+		printf damaged | dd of="$f" bs=1 seek=200 conv=notrunc status=none
 		rm -rf "$LAB_CACHE/debs"
 		says 3 "wrong checksum" module || return
 		cp kept "$f"

@@ -151,7 +151,7 @@ cp good.tar.gz mirror/linux-6.5.tar.gz
 ok "a mirror that has it is asked first" build 6.5 --mirror mirror
 ok "and is enough" test ! -s log
 fresh
-printf x | dd of=web/linux-6.5.tar.gz bs=1 seek=2000000 conv=notrunc status=none
+printf damaged | dd of=web/linux-6.5.tar.gz bs=1 seek=2000000 conv=notrunc status=none
 bad=$(sha256sum web/linux-6.5.tar.gz | cut -d' ' -f1)
 ok "a wrong checksum: where, and both digests" says 3 "$url: wrong checksum: expected SHA-256 $sum, got $bad" "$lab" kernel build 6.5
 ok "is not kept" nothing

@@ -235,7 +235,7 @@ fi
 ok "verify" "$lab" kernel verify
 printf x | dd of="$where/lib/modules/$one-amd64/kernel/fs/overlay.ko" conv=notrunc status=none
 ok "verify finds a byte that changed" bash -c "! '$lab' kernel verify 6.1 >said 2>&1 && grep -q overlay.ko said && grep -q DAMAGED said"
-printf x | dd of="$LAB_CACHE/debs/$deb_sum.deb" bs=1 seek=9999 conv=notrunc status=none
+printf damaged | dd of="$LAB_CACHE/debs/$deb_sum.deb" bs=1 seek=9999 conv=notrunc status=none
 rm -rf "$where"
 "$lab" kernel pull 6.30 --arch amd64 >/dev/null
 two_meta=$LAB_CACHE/kernels/6.30-6.30.9-1-amd64/meta.json
@@ -265,7 +265,7 @@ pool=$mirror/pool/$deb_name
 cp "$pool" deb.good
 size=$(stat -c %s deb.good)
 fresh
-printf x | dd of="$pool" bs=1 seek=100000 conv=notrunc status=none
+printf damaged | dd of="$pool" bs=1 seek=100000 conv=notrunc status=none
 ok "wrong checksum" says 3 "wrong checksum: expected SHA-256 $deb_sum" "$lab" kernel pull 6.1 --arch amd64
 ok "what was wrong is not cached" bash -c "[[ -z \$(ls '$LAB_CACHE/debs' | grep -v lock) && ! -e '$LAB_CACHE/kernels/6.1-6.1.10-1-amd64' ]]"
 cp deb.good "$pool"
