@@ -1,8 +1,8 @@
 """Frames that gdb cannot find by itself: exceptions, other stacks, modules without symbols.
 
 On amd64 by the kernel's own tables (arch/x86/include/asm/orc_types.h), as they are in the memory
-that is examined, or by what it has in rbp instead; on arm64 the registers of who was interrupted lie where kernel_entry put them
-(arch/arm64/kernel/entry.S). What gdb can do by DWARF is left to it: it knows more registers.
+that is examined, or by what it has in rbp instead; on arm64 the registers of who was interrupted
+lie where kernel_entry put them (arch/arm64/kernel/entry.S). What gdb can do by DWARF is left to it: it knows more registers.
 """
 
 import re
